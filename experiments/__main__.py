@@ -1,0 +1,28 @@
+"""``python -m experiments``: the commands of ``reproduce.py``, and the entry points of processes.
+
+``role NAME --topology FILE --node I`` and ``drive RUN_FOLDER`` are what containers and local
+processes run; everything else is the user's command line.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main(arguments: list[str]) -> int:
+    """Dispatch; the exit code."""
+    if arguments[:1] == ["role"]:
+        from experiments.runtime.roles import command
+
+        return command(arguments[1:])
+    if arguments[:1] == ["drive"]:
+        from experiments.runner.command import drive_command
+
+        return drive_command(arguments[1:])
+    from experiments.cli.main import main as cli
+
+    return cli(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""Finished runs as values: what was run, and every event of its journal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import DataError, SpecError
+from experiments.paths import RunFolder
+from experiments.specs.model import RunSpec
+from experiments.telemetry import journal
+
+EVIDENCE = ("measured", "emulated", "simulated")
+"""Kinds of evidence that a run may be; a figure never mixes two of them."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run.
+
+    Attributes
+    ----------
+    name : the run's name, which is also its folder's.
+    evidence : one of :data:`EVIDENCE`.
+    seconds : wall time of ``etl``, ``init`` and ``train``.
+    events : every whole event of the journal, in the order written.
+    """
+
+    name: str
+    folder: Path
+    spec: RunSpec
+    evidence: str
+    seconds: Mapping[str, float]
+    events: tuple[journal.Event, ...]
+
+
+def load(folder: Path) -> Run:
+    """The finished run in ``folder``.
+
+    Raises
+    ------
+    DataError
+        The run is not finished (no ``result.json``), or one of its files is missing or damaged.
+    """
+    names = RunFolder(folder)
+    result = load_result(folder)
+    _read_object(names.run)
+    events = tuple(journal.read(names.journal))
+    if not events:
+        raise DataError(f"{names.journal}: missing or empty, although {names.result.name} is there")
+    try:
+        spec = RunSpec.from_json(result["spec"])
+        name, evidence = str(result["run"]), str(result["evidence"])
+        seconds = {str(key): float(value) for key, value in result["seconds"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{names.result}: not the result of a run ({error!r})") from None
+    if evidence not in EVIDENCE:
+        raise DataError(f"{names.result}: evidence is {evidence!r}, not one of {EVIDENCE}")
+    return Run(name, folder, spec, evidence, seconds, events)
+
+
+def load_result(folder: Path) -> Mapping[str, Any]:
+    """``result.json`` of a finished run; :class:`DataError` where it is missing or damaged."""
+    names = RunFolder(folder)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such run")
+    if not names.result.exists():
+        raise DataError(f"{folder}: the run is not finished (it has no {names.result.name})")
+    return _read_object(names.result)
+
+
+def _read_object(path: Path) -> Mapping[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from None
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: holds a {type(value).__name__}, not an object")
+    return value
+
+
+def comparable(runs: Sequence[Run]) -> Run:
+    """The first of ``runs``, after a check that one figure may show them all.
+
+    They may differ in approach, policy and seed only, and no approach may have a seed twice.
+
+    Raises
+    ------
+    SpecError
+        There is no run, or two differ in something else; the message names runs and settings.
+    """
+    if not runs:
+        raise SpecError("a figure needs at least one finished run")
+    first = runs[0]
+    for run in runs[1:]:
+        different = [
+            f"{key} ({mine!r} and {other!r})"
+            for (key, mine), (_, other) in zip(_common(first), _common(run), strict=True)
+            if mine != other
+        ]
+        if different:
+            raise SpecError(
+                f"one figure cannot show {first.name} and {run.name}: "
+                f"they differ in {', '.join(different)}"
+            )
+    _refuse_doubles(runs)
+    return first
+
+
+def _common(run: Run) -> Iterable[tuple[str, object]]:
+    spec = run.spec
+    yield "evidence", run.evidence
+    yield "experiment", spec.experiment
+    yield "scale", spec.scale
+    yield "protocol", spec.protocol
+    yield "workers", spec.workers
+    yield "epochs", spec.epochs
+    yield "dataset", spec.dataset
+    yield "configs", tuple(config.key for config in spec.configs)
+
+
+def _refuse_doubles(runs: Sequence[Run]) -> None:
+    seen: dict[tuple[str, int], str] = {}
+    for run in runs:
+        key = (run.spec.approach, run.spec.seed)
+        if key in seen:
+            raise SpecError(
+                f"{seen[key]} and {run.name} are both {key[0]} with seed {key[1]}; "
+                "a figure needs one of them"
+            )
+        seen[key] = run.name

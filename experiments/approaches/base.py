@@ -1,0 +1,88 @@
+"""The contract every approach keeps, and the registry that finds them.
+
+An approach declares its *traits*; each trait has a contract suite in ``tests/contracts`` that runs
+on every approach declaring it. To add one: a module here with a class named ``Approach``, and a row
+in ``specs/approaches.toml``.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, cast
+
+from experiments.datasets import PreparedDataset
+from experiments.mop.store import ModelStore
+from experiments.specs.load import approaches, nearest
+from experiments.specs.model import ModelConfig, RunSpec
+from experiments.specs.topology import Topology
+from experiments.telemetry.journal import Event, Journal
+
+
+class Trait(enum.Enum):
+    """What an approach promises about how it trains."""
+
+    HOPS = "hops"
+    AVERAGES = "averages"
+    DATA_PARALLEL = "data-parallel"
+    TASK_PARALLEL = "task-parallel"
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What an approach is given.
+
+    Attributes
+    ----------
+    store : model states of this run; a folder that driver, workers and segments share.
+    history : events of the same run before it was interrupted; empty for a fresh one.
+    """
+
+    spec: RunSpec
+    dataset: PreparedDataset
+    topology: Topology
+    journal: Journal
+    store: ModelStore
+    history: tuple[Event, ...]
+
+
+class ApproachContract(Protocol):
+    """An approach. Made once per run, in the driver's process."""
+
+    traits: ClassVar[frozenset[Trait]]
+    roles: ClassVar[tuple[str, ...]]
+
+    def __init__(self, context: RunContext) -> None: ...
+
+    def prepare(self) -> None:
+        """Bring the data where training needs it (ETL), journaled in ``etl.*`` spans."""
+
+    def train(self) -> None:
+        """Run all epochs, evaluation included."""
+
+    def close(self) -> None:
+        """Stop what runs and let go of every connection. Safe at any moment and twice."""
+
+
+def find(name: str) -> type[ApproachContract]:
+    """The class of an approach by its id."""
+    rows = approaches()
+    if name not in rows:
+        raise nearest("approach", name, rows)
+    module = importlib.import_module(f"experiments.approaches.{rows[name].module}")
+    return cast(type[ApproachContract], module.Approach)
+
+
+def job(config: ModelConfig, dataset: PreparedDataset) -> dict[str, Any]:
+    """A model config on a data set, as workers and database backends take it."""
+    return {
+        "model": {
+            "architecture": config.architecture,
+            "input_shape": list(dataset.input_shape),
+            "classes": dataset.classes,
+            "batch_size": config.batch_size,
+            "learning_rate": config.learning_rate,
+            "regularization": config.regularization,
+        }
+    }

@@ -1,0 +1,163 @@
+"""What every approach that hops has in common: the engine and the executor it drives.
+
+An approach brings a :class:`Remote`: how to run one step on worker k. The rest is shared: warming
+up, initial states, turning units into steps, one thread a worker that waits for its answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol
+
+from experiments.approaches.base import RunContext, job
+from experiments.models.worker import TRAIN, Report, spans_of
+from experiments.mop.engine import Engine
+from experiments.mop.policy import Policy, make_policy
+from experiments.mop.unit import Unit, UnitResult
+from experiments.mop.visits import visits
+from experiments.paths import Artifacts
+from experiments.specs.model import RunSpec, derive_seed
+from experiments.telemetry.journal import read
+
+
+class Remote(Protocol):
+    """Worker k's side, called from worker k's own thread; every call blocks until it is done."""
+
+    def warm(self, worker: int, job: Mapping[str, Any]) -> Report:
+        """Build the job's model on this worker."""
+
+    def create(self, worker: int, job: Mapping[str, Any], target: str) -> Report:
+        """Write an initial state to the file ``target`` of the model store."""
+
+    def unit(
+        self, worker: int, kind: str, job: Mapping[str, Any], source: str, target: str | None
+    ) -> Report:
+        """Load ``source``, train or evaluate on the worker's partition, dump to ``target``."""
+
+    def cancel(self) -> None:
+        """Make running calls return soon, with an error."""
+
+
+class HoppingExecutor:
+    """Carries units out on a :class:`Remote`; implements the hopper's ``Executor``."""
+
+    def __init__(self, context: RunContext, remote: Remote) -> None:
+        self._context = context
+        self._remote = remote
+        self._jobs = [job(config, context.dataset) for config in context.spec.configs]
+        self._lanes = [
+            ThreadPoolExecutor(1, f"worker-{worker}") for worker in range(context.spec.workers)
+        ]
+
+    def submit(
+        self,
+        unit: Unit,
+        kind: str,
+        version: int,
+        done: Callable[[Unit, UnitResult | BaseException], None],
+    ) -> None:
+        """Start a unit on the worker of its partition; ``done`` is called from its thread."""
+        lane = self._lanes[unit.partition]
+        future = lane.submit(self._run, unit, kind, version)
+        future.add_done_callback(lambda finished: done(unit, _outcome(finished)))
+
+    def cancel(self) -> None:
+        """Interrupt what runs."""
+        self._remote.cancel()
+
+    def close(self) -> None:
+        """Let the workers' threads end."""
+        for lane in self._lanes:
+            lane.shutdown(wait=True, cancel_futures=True)
+
+    def warm(self) -> None:
+        """Build and trace every architecture on every worker, all workers at once."""
+        shapes = {
+            (each["model"]["architecture"], each["model"]["batch_size"]): each
+            for each in self._jobs
+        }
+        pending = [
+            (worker, lane.submit(self._remote.warm, worker, each))
+            for each in shapes.values()
+            for worker, lane in enumerate(self._lanes)
+        ]
+        for worker, future in pending:
+            self._journal(future.result(), worker=worker)
+
+    def create_states(self) -> None:
+        """Write the initial state of every model that has none, spread over the workers.
+
+        Models of one architecture start from the same weights, in every approach.
+        """
+        pending = []
+        for model, each in enumerate(self._jobs):
+            if self._context.store.latest(model) is not None:
+                continue
+            worker = model % len(self._lanes)
+            seed = derive_seed(self._context.spec.seed, "initial", each["model"]["architecture"])
+            target = self._file(model, 0)
+            future = self._lanes[worker].submit(
+                self._remote.create, worker, {**each, "seed": seed}, target
+            )
+            pending.append((worker, model, future))
+        for worker, model, future in pending:
+            self._journal(future.result(), worker=worker, model=model)
+
+    def _run(self, unit: Unit, kind: str, version: int) -> UnitResult:
+        spec = self._context.spec
+        seed = derive_seed(spec.seed, "unit", unit.model, unit.epoch, unit.partition)
+        report = self._remote.unit(
+            unit.partition,
+            kind,
+            {**self._jobs[unit.model], "seed": seed},
+            self._file(unit.model, version),
+            self._file(unit.model, version + 1) if kind == TRAIN else None,
+        )
+        return UnitResult(
+            spans=spans_of(report),
+            rows=report["rows"],
+            loss=report["loss"],
+            metrics=report["metrics"],
+            counters=report["counters"],
+        )
+
+    def _file(self, model: int, version: int) -> str:
+        path = self._context.store.path(model, version)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return str(path)
+
+    def _journal(self, report: Report, **keys: int) -> None:
+        for span in spans_of(report):
+            self._context.journal.span(span, **keys)
+
+
+def _outcome(future: Future[UnitResult]) -> UnitResult | BaseException:
+    error = future.exception()
+    return future.result() if error is None else error
+
+
+def _policy(spec: RunSpec) -> Policy:
+    """The run's policy; ``replay:<run>`` repeats the visit order of a run's journal."""
+    name, _, source = spec.policy.partition(":")
+    order = visits(read(Artifacts().run(source).journal)) if source else None
+    return make_policy(name, spec.seed, order)
+
+
+def train(context: RunContext, executor: HoppingExecutor) -> None:
+    """Model Hopper Parallelism (Cerebro, PVLDB 13(11), §3): epochs, each with its evaluation."""
+    spec = context.spec
+    executor.warm()
+    executor.create_states()
+    engine = Engine(
+        models=len(spec.configs),
+        workers=spec.workers,
+        policy=_policy(spec),
+        executor=executor,
+        journal=context.journal,
+        store=context.store,
+        history=context.history,
+    )
+    for epoch in range(1, spec.epochs + 1):
+        engine.run_epoch(epoch)
+        engine.evaluate(epoch)

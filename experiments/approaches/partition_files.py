@@ -1,0 +1,96 @@
+"""Units on partitions that lie in files: what a worker process does outside the database.
+
+These functions run inside worker processes (Dask's, and whatever reads partitions as arrays). One
+:class:`~experiments.models.worker.UnitWorker` lives as long as the process.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.datasets import Partition, PreparedDataset, one_hot
+from experiments.files import write_atomically
+from experiments.models.session import Session
+from experiments.models.worker import TRAIN, Report, Rows, UnitWorker, merge
+
+BLOCK_BYTES = 4 * 2**20
+CACHE_BYTES = 2**30
+
+_cancelled = threading.Event()
+
+
+class Cancelled(Exception):
+    """The driver asked for the unit to stop."""
+
+
+@functools.lru_cache(maxsize=1)
+def _worker() -> UnitWorker:
+    session = Session(int(os.environ.get("CEREBRO_DS_CACHE_BYTES", str(CACHE_BYTES))))
+    session.between_batches = _check_cancelled
+    return UnitWorker(session)
+
+
+def _check_cancelled() -> None:
+    if _cancelled.is_set():
+        raise Cancelled
+
+
+def cancel() -> None:
+    """Stop the running unit before its next batch; called in another thread of this process."""
+    _cancelled.set()
+
+
+def warm(job: Mapping[str, Any]) -> Report:
+    """Build the job's model in this process."""
+    return _worker().warm(job)
+
+
+def create(job: Mapping[str, Any], target: str) -> Report:
+    """Write an initial state to a file."""
+    return _worker().create(job, lambda state: write_atomically(Path(target), state))
+
+
+def run_unit(
+    kind: str,
+    job: Mapping[str, Any],
+    dataset: str,
+    partition: int,
+    source: str,
+    target: str | None,
+) -> Report:
+    """Load a state, train or evaluate one partition, dump the state.
+
+    Parameters
+    ----------
+    dataset : folder of the prepared data set.
+    source, target : files of the state before and after; an evaluation has no target.
+    """
+    worker = _worker()
+    reports = [worker.load(job, Path(source).read_bytes)]
+    worker.start(kind, job)
+    data = _open(dataset)
+    part = data.partition("train" if kind == TRAIN else "valid", partition)
+    block = max(1, BLOCK_BYTES // part.x[0].nbytes)
+    for start in range(0, len(part.y), block):
+        key = (dataset, kind, partition, start)
+        worker.feed(kind, key, functools.partial(_read, part, start, start + block, data.classes))
+    reports.append(worker.finish(kind))
+    if target is not None:
+        reports.append(worker.dump(lambda state: write_atomically(Path(target), state)))
+    return merge(reports)
+
+
+@functools.lru_cache(maxsize=4)
+def _open(dataset: str) -> PreparedDataset:
+    return PreparedDataset.open(Path(dataset))
+
+
+def _read(part: Partition, start: int, stop: int, classes: int) -> Rows:
+    return np.array(part.x[start:stop]), one_hot(np.array(part.y[start:stop]), classes)

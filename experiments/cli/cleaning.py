@@ -1,0 +1,42 @@
+"""``--clean``: stop what is left over and remove what runs leave behind."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from experiments.paths import Artifacts, state
+from experiments.runtime.process import end_leftovers, leftovers
+
+
+def clean(*, everything: bool, ask: bool) -> int:
+    """Remove run folders, clusters and stores; with ``everything`` all that can be made again.
+
+    Asks first unless told not to. Processes are stopped before their folders go.
+    """
+    here = state()
+    artifacts = Artifacts()
+    folders = [artifacts.runs, here.clusters, here.stores]
+    if everything:
+        folders += [artifacts.root / "figures", artifacts.root / "notebooks", here.datasets]
+        folders += [here.servers, here.code, here.environments]
+    folders = [folder for folder in folders if folder.exists()]
+    running = leftovers(here.clusters)
+    for process in running:
+        print(f"would stop process {process.pid}" if ask else f"stops process {process.pid}")
+    for folder in folders:
+        print(f"{'would remove' if ask else 'removes'} {folder} ({_size(folder) / 2**20:.0f} MiB)")
+    if not (running or folders):
+        print("nothing to clean")
+        return 0
+    if ask and input("go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+        print("nothing removed")
+        return 0
+    end_leftovers(here.clusters)
+    for folder in folders:
+        shutil.rmtree(folder)
+    return 0
+
+
+def _size(folder: Path) -> int:
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())

@@ -1,0 +1,102 @@
+"""The locked environment: where it is, and is it there and whole.
+
+Standard library only and free of syntax newer than Python 3.8: ``reproduce.py`` runs this before
+the environment stands, whatever ``python3`` started it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+from experiments.cli import machine
+from experiments.paths import CHECKOUT, state_root
+
+MAIN = CHECKOUT / "images" / "locks" / "main.txt"
+CUDA = MAIN.with_name("torch-cuda.txt")
+FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
+"""Settings of the caller's that would lead Python or pip out of the environment."""
+
+
+def lock_digest() -> str:
+    """SHA-256 of the locks; its first 16 digits name the environment."""
+    return hashlib.sha256(MAIN.read_bytes() + b"\0" + CUDA.read_bytes()).hexdigest()
+
+
+def locked(text: str) -> set[str]:
+    """The canonical names of the packages in the text of a lock."""
+    return set(re.findall(r"(?m)^([a-z0-9-]+)==", text))
+
+
+class Environment:
+    """The virtual environment of one lock, below the state folder.
+
+    It is usable when ``complete.json``, written last, agrees with what is there.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self.digest = lock_digest()
+        self.state = state
+        self.root = state / "environments" / self.digest[:16]
+        self.python = self.root / "bin" / "python"
+        self.mark = self.root / "complete.json"
+        self.log = self.root.parent / (self.root.name + ".log")
+        self.scratch = self.root.parent / (self.root.name + ".tmp")
+        self.lock = self.root.parent / (self.root.name + ".lock")
+        self.site = self.root / "lib" / f"python{machine.PYTHON}" / "site-packages"
+
+    def entries(self) -> int:
+        """How many files and folders lie in ``site-packages``."""
+        return len({*os.listdir(str(self.site))} - {"__pycache__"})
+
+    def versions(self) -> dict[str, str]:
+        """``{package: version}`` of what is installed."""
+        names = (folder.name[: -len(".dist-info")] for folder in self.site.glob("*.dist-info"))
+        return dict(sorted(name.rsplit("-", 1) for name in names))
+
+    def problem(self) -> str:
+        """Why it cannot be used as it is; empty when it can."""
+        if not self.root.exists():
+            return "not made yet"
+        try:
+            mark = dict(json.loads(self.mark.read_text(encoding="utf-8")))
+            entries = self.entries()
+        except (OSError, ValueError, TypeError):
+            return "half made"
+        if not os.access(str(self.python), os.X_OK):
+            return "its Python is missing"
+        if mark.get("lock") != self.digest or mark.get("entries") != entries:
+            return "changed after it was made"
+        return ""
+
+    def stands(self) -> bool:
+        """Can it be used as it is?"""
+        return not self.problem()
+
+    def finish(self) -> None:
+        """Write the marker, aside and then renamed."""
+        mark = {
+            "lock": self.digest,
+            "interpreter": str(self.python.resolve()),
+            "entries": self.entries(),
+            "versions": self.versions(),
+        }
+        aside = self.mark.with_suffix(".tmp")
+        with aside.open("w", encoding="utf-8") as file:
+            json.dump(mark, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(self.mark)
+
+
+def standard() -> Environment:
+    """The environment of this checkout's locks in this user's state folder."""
+    return Environment(state_root().absolute())
+
+
+def own_settings() -> dict[str, str]:
+    """The caller's variables less those that lead out of the environment."""
+    return {key: value for key, value in os.environ.items() if key not in FOREIGN}

@@ -1,0 +1,201 @@
+"""The command line: what was asked for, and which function answers. No logic of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from experiments import __version__
+from experiments.errors import SpecError, UserError
+from experiments.specs.load import PROTOCOLS, SCALES, experiments, figures, nearest
+
+EPILOG = """examples:
+  python3 reproduce.py --all                        every experiment and figure, laptop scale
+  python3 reproduce.py --figure 9b --scale smoke    one figure, in about two minutes
+  python3 reproduce.py --plan --figure 9b           what would run, and why
+  python3 reproduce.py --experiment breakdown --fresh --seed 7
+  python3 reproduce.py --test tests/mop -k random   some of the tests
+  python3 reproduce.py --clean --yes                remove runs and whatever is left of them
+
+exit codes: 0 done, 1 something ran and failed, 2 you can mend it, 130 interrupted.
+A run that was interrupted goes on where it stopped when the same command is given again.
+"""
+
+RUNTIMES = ("auto", "local", "docker", "cluster")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of ``reproduce.py``."""
+    top = argparse.ArgumentParser(
+        prog="reproduce.py",
+        description="Rebuild the figures of 'Distributed Deep Learning on Data Systems' "
+        "(PVLDB 14(10), 2021) from real training.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    what = top.add_argument_group("what to do")
+    what.add_argument("--all", action="store_true", help="run what is missing, build every figure")
+    what.add_argument("--figure", nargs="+", metavar="ID", help="build these figures or tables")
+    what.add_argument("--experiment", nargs="+", metavar="ID", help="run these experiments")
+    what.add_argument("--list", action="store_true", help="figures and experiments, their state")
+    what.add_argument("--plan", action="store_true", help="what would run and why; runs nothing")
+    what.add_argument("--doctor", action="store_true", help="check this machine")
+    what.add_argument(
+        "--test",
+        nargs=argparse.REMAINDER,
+        metavar="ARG",
+        help="lint, types and tests; or pytest ARGs",
+    )
+    what.add_argument(
+        "--clean",
+        action="store_true",
+        help="stop what is left over, remove runs; with --all also figures, data, environments",
+    )
+    how = top.add_argument_group("how")
+    how.add_argument("--scale", default="laptop", metavar="|".join(SCALES))
+    how.add_argument("--runtime", default="auto", metavar="|".join(RUNTIMES))
+    how.add_argument("--workers", type=int, metavar="N", help="1 to 8; default by scale: 2, 4, 8")
+    how.add_argument("--protocol", default="equal", metavar="|".join(PROTOCOLS))
+    how.add_argument(
+        "--seed", type=int, default=2018, metavar="N", help="default 2018, the paper's"
+    )
+    how.add_argument(
+        "--policy",
+        metavar="NAME",
+        help="scheduler of approaches that hop, instead of the experiment's: random, round_robin, "
+        "longest_first, or replay:RUN for the visit order of a finished run",
+    )
+    how.add_argument("--fresh", action="store_true", help="forget finished runs and do them again")
+    how.add_argument("--json", action="store_true", help="answer in JSON")
+    how.add_argument("--quiet", action="store_true", help="only errors and results")
+    how.add_argument("--yes", action="store_true", help="answer yes to questions")
+    top.add_argument("--version", action="version", version=__version__)
+    return top
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line; the exit code. User errors are one line on stderr."""
+    top = parser()
+    options = top.parse_args(arguments)
+    command = _command(options)
+    if command is None:
+        top.print_help()
+        return 2
+    try:
+        return command(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int] | None:
+    chosen = (
+        (options.test is not None, _test),
+        (options.doctor, _doctor),
+        (options.clean, _clean),
+        (options.list, _list),
+        (options.plan, _plan),
+        (options.all or options.figure or options.experiment, _reproduce),
+    )
+    return next((command for wanted, command in chosen if wanted), None)
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from experiments.cli.reproduce import reproduce
+
+    _check(options)
+    wanted, drawn = _wanted(options)
+    return reproduce(_plan_runs(options, wanted), drawn, options)
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from experiments.cli.listing import render_plan
+
+    _check(options)
+    wanted, _ = _wanted(options)
+    print(render_plan(_plan_runs(options, wanted), as_json=options.json))
+    return 0
+
+
+def _list(options: argparse.Namespace) -> int:
+    from experiments.cli.listing import render_list
+
+    _check(options)
+    print(render_list(options.scale, _plan_runs(options, list(experiments())), options.json))
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from experiments.cli import doctor
+
+    checks = doctor.checks()
+    print(doctor.render(checks, as_json=options.json))
+    return doctor.exit_code(checks)
+
+
+def _test(options: argparse.Namespace) -> int:
+    from experiments.cli.testing import test
+
+    return test(options.test)
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from experiments.cli.cleaning import clean
+
+    return clean(everything=options.all, ask=not options.yes)
+
+
+def _plan_runs(options: argparse.Namespace, wanted: Sequence[str]) -> Any:
+    from experiments.runner.plan import plan
+
+    return plan(
+        wanted,
+        options.scale,
+        protocol=options.protocol,
+        workers=options.workers,
+        seed=options.seed,
+        policy=options.policy,
+    )
+
+
+def _wanted(options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """Experiments to run and figures to build."""
+    from experiments.runner.plan import experiments_for
+
+    nothing_named = not (options.figure or options.experiment)
+    drawn = list(figures()) if options.all or nothing_named else list(options.figure or ())
+    drawn = [name.lower() for name in drawn]
+    wanted = experiments_for(drawn)
+    for name in options.experiment or ():
+        if name not in experiments():
+            raise nearest("experiment", name, experiments())
+        if name not in wanted:
+            wanted.append(name)
+    return wanted, drawn
+
+
+def _check(options: argparse.Namespace) -> None:
+    for kind, value, known in (
+        ("scale", options.scale, SCALES),
+        ("runtime", options.runtime, RUNTIMES),
+        ("protocol", options.protocol, PROTOCOLS),
+    ):
+        if value not in known:
+            raise nearest(kind, value, known)
+    if options.runtime in {"docker", "cluster"}:
+        raise SpecError(
+            f"--runtime {options.runtime} is not part of this version: leave the option out, "
+            "and everything runs as local processes"
+        )
+
+
+def dump(value: object) -> str:
+    """JSON for people and programs alike."""
+    return json.dumps(value, indent=1)

@@ -1,0 +1,61 @@
+"""Run what is missing, build the figures, say where they are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+
+from experiments.cli.progress import Progress
+from experiments.errors import DataError
+from experiments.paths import Artifacts
+from experiments.runner.plan import PlannedRun, RunState, discard
+
+
+def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argparse.Namespace) -> int:
+    """Carry out the runs one after the other, then build the figures that were asked for.
+
+    Runs that are done are reused unless ``--fresh``; a figure is built again only if something it
+    is made from changed.
+    """
+    if options.fresh:
+        runs = [discard(run) for run in runs]
+    quiet = options.quiet or options.json
+    with Progress(runs, quiet=quiet) as progress:
+        for run in runs:
+            if run.state is RunState.DONE:
+                progress.reused(run)
+                continue
+            from experiments.runner.execute import execute
+
+            start = time.monotonic()
+            progress.started(run)
+            execute(run, progress.watch)
+            progress.finished(run, time.monotonic() - start)
+        made = [_build(name, runs, options.scale, progress) for name in drawn]
+    if options.json:
+        print(json.dumps({"runs": [run.name for run in runs], "figures": made}, indent=1))
+    else:
+        for paths in made:
+            print("\n".join(paths))
+    return 0
+
+
+def _build(name: str, runs: Sequence[PlannedRun], scale: str, progress: Progress) -> list[str]:
+    from experiments.analysis import notebooks
+    from experiments.specs.load import figures
+
+    experiments = figures()[name].experiments
+    folders = tuple(run.folder.root for run in runs if run.spec.experiment in experiments)
+    parameters = notebooks.Parameters(scale, folders)
+    try:
+        current = notebooks.is_current(name, parameters)
+    except DataError as error:
+        raise DataError(f"figure {name}: {error}") from None
+    if current:
+        progress.say(f"figure {name}: up to date")
+    else:
+        progress.say(f"figure {name}: building")
+        notebooks.build(name, parameters)
+    return [str(path) for path in sorted(Artifacts().figures(scale).glob(f"{name}.*"))]

@@ -1,0 +1,50 @@
+"""``--test``: what a change must pass. Lint, format, types and imports first, then the tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.cli.progress import duration
+from experiments.paths import CHECKOUT
+
+STAGES = (
+    ("lint", ("ruff", "check", ".")),
+    ("format", ("ruff", "format", "--check", ".")),
+    ("types", ("mypy",)),
+    ("imports", ("lint-imports",)),
+    ("locks", ("python", "images/lock.py", "--check")),
+)
+
+
+def test(arguments: Sequence[str]) -> int:
+    """Run everything; with arguments only pytest with these. 0 if all passed, else 1."""
+    if arguments:
+        return _run(("pytest", *arguments))
+    failed = []
+    for name, command in (*STAGES, ("tests", ("pytest",))):
+        print(f"== {name}: {' '.join(command)}", flush=True)
+        start = time.monotonic()
+        code = _run(command)
+        print(
+            f"== {name}: {'passed' if code == 0 else 'FAILED'} in "
+            f"{duration(time.monotonic() - start)}",
+            flush=True,
+        )
+        if code:
+            failed.append(name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", flush=True)
+    return 1 if failed else 0
+
+
+def _run(command: Sequence[str]) -> int:
+    """One tool of this environment, in the checkout."""
+    tool = Path(sys.prefix) / "bin" / command[0]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([tool, *command[1:]], cwd=CHECKOUT, env=environment, check=False)
+    return min(done.returncode, 1)

@@ -1,0 +1,37 @@
+"""Whole files or none: write aside, fsync, rename."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_atomically(
+    path: Path, data: bytes | bytearray | memoryview | str, mode: int = 0o644
+) -> None:
+    """Replace ``path`` by ``data`` so that no reader and no crash ever sees a part of it.
+
+    The aside name is hidden and holds the process id. The file's content is on disk before its
+    name is; a full disk raises ``OSError`` and leaves the old file as it was.
+    """
+    if isinstance(data, str):
+        data = data.encode()
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

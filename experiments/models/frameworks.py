@@ -1,0 +1,117 @@
+"""Starts TensorFlow or torch under Keras 3: quiet, with a bounded number of threads.
+
+Both are imported late, by :func:`start`, because an import takes seconds and hundreds of megabytes
+that a process which only reads results must not pay. Keras serves one framework per process.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from dataclasses import dataclass
+
+from experiments.errors import SpecError
+
+FRAMEWORKS = ("tensorflow", "torch")
+
+
+@dataclass
+class _Process:
+    """What this process asked for and what it has started."""
+
+    threads: int | None = None
+    deterministic: bool = False
+    started: str | None = None
+
+
+_process = _Process()
+
+
+def set_threads(count: int) -> None:
+    """Bound the threads of TensorFlow and torch in this process.
+
+    Parameters
+    ----------
+    count : threads of one operation, at least 1; operations do not overlap.
+
+    Raises
+    ------
+    RuntimeError
+        A framework has already started with another number.
+    """
+    if count < 1:
+        raise ValueError(f"a process needs at least one thread, not {count}")
+    if _process.started and _process.threads != count:
+        raise RuntimeError(f"set_threads({count}) came after {_process.started} had started")
+    _process.threads = count
+
+
+def deterministic() -> None:
+    """Allow only operations that give the same bits on every run, at some cost in speed.
+
+    Raises
+    ------
+    RuntimeError
+        A framework has already started without this.
+    """
+    if _process.started and not _process.deterministic:
+        raise RuntimeError(f"deterministic() came after {_process.started} had started")
+    _process.deterministic = True
+
+
+def start(framework: str) -> None:
+    """Import the framework and Keras on top of it; idempotent.
+
+    Raises
+    ------
+    SpecError
+        No such framework.
+    RuntimeError
+        Keras already runs on the other one in this process.
+    """
+    if framework not in FRAMEWORKS:
+        near = difflib.get_close_matches(framework, FRAMEWORKS, n=1) or [FRAMEWORKS[0]]
+        raise SpecError(f"no framework {framework!r}; did you mean {near[0]!r}?")
+    if _process.started == framework:
+        return
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = framework
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import keras
+
+    if keras.backend.backend() != framework:
+        raise RuntimeError(
+            f"this process already runs Keras on {keras.backend.backend()}; "
+            f"{framework} needs a process of its own"
+        )
+    # The user's own ~/.keras/keras.json must not change what is trained.
+    keras.config.set_floatx("float32")
+    keras.config.set_image_data_format("channels_last")
+    if framework == "tensorflow":
+        _start_tensorflow()
+    else:
+        _start_torch()
+    _process.started = framework
+
+
+def _start_tensorflow() -> None:
+    import tensorflow as tf
+
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if _process.threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(_process.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    if _process.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+def _start_torch() -> None:
+    import torch
+
+    if _process.threads is not None:
+        torch.set_num_threads(_process.threads)
+    if _process.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)

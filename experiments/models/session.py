@@ -1,0 +1,270 @@
+"""One process's compiled models: load a state, train or evaluate rows, dump the state.
+
+Used alike by worker processes and by PL/Python inside a database server. Models are built and
+traced once per architecture; a hop only sets variables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.models import codec
+from experiments.models.batching import Batcher, Rows
+from experiments.models.buffers import BufferCache
+from experiments.models.job import Job
+
+if TYPE_CHECKING:
+    from experiments.models.steps import Step
+
+
+@dataclass(frozen=True)
+class TrainOutcome:
+    """What one pass of training saw, each batch before its own update.
+
+    Attributes
+    ----------
+    rows, batches : how many there were.
+    loss_sum : cross-entropy summed over rows, without the L2 term.
+    correct : rows whose label had the highest logit.
+    """
+
+    rows: int
+    batches: int
+    loss_sum: float
+    correct: int
+
+
+@dataclass(frozen=True)
+class EvalOutcome:
+    """What an evaluation found.
+
+    Attributes
+    ----------
+    rows : how many there were.
+    loss_sum : cross-entropy summed over rows, without the L2 term.
+    top1_correct, top5_correct : rows whose label has the highest, or one of the five highest,
+        logits.
+    """
+
+    rows: int
+    loss_sum: float
+    top1_correct: int
+    top5_correct: int
+
+
+class Session:
+    """Compiled models and decoded buffers of one process; not for use by two threads at once.
+
+    The calls of one unit are ``load``, then ``train_start``, ``train_rows`` for each block of rows,
+    ``train_finish``, then ``dump``; or ``load`` and the three ``evaluate_`` calls.
+
+    Parameters
+    ----------
+    buffer_budget : bytes of decoded data that :attr:`buffers` may hold.
+    framework : ``tensorflow`` or ``torch``; imported at the first use of a model.
+
+    Attributes
+    ----------
+    buffers : the decoded data of this process.
+    between_batches : called before every batch; what it raises stops the pass.
+    builds : models built so far.
+    """
+
+    def __init__(self, buffer_budget: int, framework: str = "tensorflow") -> None:
+        self.buffers = BufferCache(buffer_budget)
+        self.between_batches: Callable[[], None] | None = None
+        self.builds = 0
+        self._framework = framework
+        self._steps: dict[tuple[str, tuple[int, ...], int], Step] = {}
+        self._warm: set[tuple[str, tuple[int, ...], int]] = set()
+        self._loaded: Job | None = None
+        self._dirty = False
+        self._pass: _Pass | None = None
+
+    @property
+    def traces(self) -> int:
+        """How often a model's code was turned into a graph so far."""
+        return sum(step.traces for step in self._steps.values())
+
+    def warm(self, job: Mapping[str, Any]) -> None:
+        """Import, build, compile and trace what this job needs; idempotent.
+
+        Never touches a loaded state: it trains, evaluates and sets a new model once, and a new
+        model holds no state.
+        """
+        wanted = Job.from_json(job)
+        key = wanted.model
+        if key in self._warm:
+            return
+        step = self._step(wanted)
+        if self._loaded is not None and self._loaded.model == key:
+            return
+        x = np.zeros((wanted.batch_size, *wanted.input_shape), np.float32)
+        y = np.zeros((wanted.batch_size, wanted.classes), np.int16)
+        y[:, 0] = 1
+        step.train_batch(x, y)
+        step.eval_batch(x, y)
+        step.totals()
+        step.set_state(codec.decode(codec.encode(*step.get_state(), step.layout)))
+        self._warm.add(key)
+
+    def initial_state(self, job: Mapping[str, Any], seed: int) -> bytes:
+        """Random weights and a fresh optimizer: the same bytes in every process and framework."""
+        from experiments.models import initial
+
+        step = self._step(Job.from_json(job))
+        return codec.encode(initial.draw(step.model, seed), [], 0, step.layout)
+
+    def load(self, job: Mapping[str, Any], state: codec.Buffer) -> None:
+        """Set weights, optimizer, learning rate and λ. Never rebuilds or retraces a known model.
+
+        Raises
+        ------
+        ValueError
+            The state is damaged or belongs to another architecture. What was loaded before stays.
+        """
+        wanted = Job.from_json(job)
+        step = self._step(wanted)
+        decoded = codec.decode(state, step.layout)
+        self._loaded = self._pass = None
+        step.set_state(decoded)
+        step.configure(wanted.learning_rate, wanted.regularization)
+        self._dirty = False
+        self._loaded = wanted
+
+    def train_start(self, job: Mapping[str, Any], seed: int) -> None:
+        """Begin a pass of training on the loaded state; dropout masks derive from ``seed``."""
+        step = self._begin(Job.from_json(job), training=True)
+        step.reseed(seed)
+
+    def train_rows(self, x: Rows, y: Rows) -> None:
+        """Train on a block of rows; rows that do not fill a batch wait for the next block.
+
+        Parameters
+        ----------
+        x : float32 [n, *input_shape] or [n, features].
+        y : int16 [n, classes], one-hot.
+
+        Raises
+        ------
+        ValueError
+            Rows of another type or shape.
+        """
+        self._rows(x, y, training=True)
+
+    def train_finish(self) -> TrainOutcome:
+        """Train on the rows left over, and sum up."""
+        step, done = self._finish(training=True)
+        totals = step.totals()
+        return TrainOutcome(done.rows, done.batches, totals.loss_sum, totals.top1_correct)
+
+    def evaluate_start(self, job: Mapping[str, Any]) -> None:
+        """Begin an evaluation of the loaded state."""
+        self._begin(Job.from_json(job), training=False)
+
+    def evaluate_rows(self, x: Rows, y: Rows) -> None:
+        """Evaluate a block of rows; parameters and errors as :meth:`train_rows`."""
+        self._rows(x, y, training=False)
+
+    def evaluate_finish(self) -> EvalOutcome:
+        """Evaluate the rows left over, and sum up."""
+        step, done = self._finish(training=False)
+        totals = step.totals()
+        return EvalOutcome(done.rows, totals.loss_sum, totals.top1_correct, totals.top5_correct)
+
+    def dump(self, optimizer: bool = True) -> bytes:
+        """The loaded model's state, after training if there was any.
+
+        Parameters
+        ----------
+        optimizer : False leaves Adam's moments and step count out, so that whoever loads this
+            starts a fresh optimizer (what the paper's release did at every hop).
+        """
+        job = self._clean()
+        if self._pass is not None:
+            raise RuntimeError("dump() in the middle of a pass; finish it first")
+        step = self._step(job)
+        weights, moments, count = step.get_state()
+        if not optimizer:
+            moments, count = [], 0
+        return codec.encode(weights, moments, count, step.layout)
+
+    def _step(self, job: Job) -> Step:
+        key = job.model
+        if key not in self._steps:
+            from experiments.models.steps import make_step
+
+            self._steps[key] = make_step(self._framework, *key)
+            self.builds += 1
+        return self._steps[key]
+
+    def _clean(self) -> Job:
+        if self._dirty:
+            raise RuntimeError("training was broken off; load a state before going on")
+        if self._loaded is None:
+            raise RuntimeError("no state is loaded")
+        return self._loaded
+
+    def _begin(self, job: Job, training: bool) -> Step:
+        loaded = self._clean()
+        if job != loaded:
+            raise RuntimeError(f"{job} is not what is loaded: {loaded}")
+        if self._pass is not None:
+            raise RuntimeError("a pass is under way; finish it first")
+        step = self._step(job)
+        step.reset_totals()
+        self._pass = _Pass(job, training, Batcher(job.batch_size))
+        return step
+
+    def _under_way(self, training: bool) -> _Pass:
+        self._clean()
+        if self._pass is None or self._pass.training is not training:
+            raise RuntimeError(f"no {'training' if training else 'evaluation'} was started")
+        return self._pass
+
+    def _rows(self, x: Rows, y: Rows, training: bool) -> None:
+        going = self._under_way(training)
+        shape = going.job.input_shape
+        if x.dtype != np.float32 or x.size != len(x) * int(np.prod(shape)):
+            raise ValueError(f"x must be float32 [n, {shape}], not {x.dtype} {x.shape}")
+        if y.dtype != np.int16 or y.shape != (len(x), going.job.classes):
+            raise ValueError(
+                f"y must be int16 [{len(x)}, {going.job.classes}], not {y.dtype} {y.shape}"
+            )
+        self._run(going, going.batcher.push(x.reshape(-1, *shape), y))
+
+    def _run(self, going: _Pass, batches: Iterable[tuple[Rows, Rows]]) -> None:
+        step = self._step(going.job)
+        do = step.train_batch if going.training else step.eval_batch
+        try:
+            for x, y in batches:
+                if self.between_batches is not None:
+                    self.between_batches()
+                do(x, y)
+                going.rows += len(x)
+                going.batches += 1
+        except BaseException:
+            self._pass = None
+            self._dirty = going.training  # an evaluation changes nothing
+            raise
+
+    def _finish(self, training: bool) -> tuple[Step, _Pass]:
+        going = self._under_way(training)
+        self._run(going, going.batcher.flush())
+        self._pass = None
+        return self._step(going.job), going
+
+
+@dataclass
+class _Pass:
+    """A pass over rows that is under way."""
+
+    job: Job
+    training: bool
+    batcher: Batcher
+    rows: int = 0
+    batches: int = 0

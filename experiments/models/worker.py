@@ -1,0 +1,151 @@
+"""The work of a unit, the same in a worker process and in a database backend.
+
+A :class:`UnitWorker` loads a model's state, trains or evaluates it on the blocks of one partition,
+dumps it, and times every step by phase. Who moves the blocks and the state in and out (a file, a
+query, an aggregate) is the caller's business. The code keeps to Python 3.9: Greenplum's PL/Python
+is that old.
+
+A *job* is a mapping with ``model`` (what a :class:`~experiments.models.session.Session` takes) and,
+where a step needs it, ``seed``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.models.session import Session
+from experiments.telemetry.clock import UnitClock
+from experiments.telemetry.journal import Span
+
+Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]
+"""A block: x float32 [n, *input_shape] and y int16 one-hot [n, classes]."""
+
+Report = dict[str, Any]
+"""JSON-able answer of a step: ``spans`` as [phase, start_ns, end_ns, bytes], ``counters`` and, at
+the end of a unit, ``rows``, ``loss`` (mean per row) and ``metrics``."""
+
+TRAIN, VALID = "train", "valid"
+
+
+class UnitWorker:
+    """One per process; holds the session and what the running unit has counted so far."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._clock = UnitClock()
+        self._before = (0, 0)
+
+    def warm(self, job: Mapping[str, Any]) -> Report:
+        """Import the framework, build and trace the model's steps. Does nothing the second time."""
+        self._clock.begin()
+        self.session.warm(job["model"])
+        self._clock.lap("init")
+        return self._report()
+
+    def create(self, job: Mapping[str, Any], save: Callable[[bytes], None]) -> Report:
+        """Save the initial state that ``job['seed']`` gives."""
+        self._clock.begin()
+        save(self.session.initial_state(job["model"], job["seed"]))
+        self._clock.lap("init")
+        return self._report()
+
+    def load(self, job: Mapping[str, Any], read: Callable[[], bytes | memoryview]) -> Report:
+        """Read a state and set the model to it."""
+        self._clock.begin()
+        state = read()
+        self.session.load(job["model"], state)
+        self._clock.lap("model_transmission", len(state))
+        return self._report()
+
+    def dump(self, save: Callable[[bytes], None]) -> Report:
+        """Save the model's state."""
+        self._clock.begin()
+        state = self.session.dump()
+        save(state)
+        self._clock.lap("model_transmission", len(state))
+        return self._report()
+
+    def start(self, kind: str, job: Mapping[str, Any], fetching_ns: int = 0) -> None:
+        """Begin a unit of ``kind`` (:data:`TRAIN` or :data:`VALID`) on the loaded model.
+
+        Parameters
+        ----------
+        fetching_ns : how long the first block has been on its way already, in nanoseconds.
+        """
+        self._clock.begin(fetching_ns)
+        self._clock.lap("data_transmission")
+        self._before = (self.session.buffers.hits, self.session.buffers.misses)
+        if kind == TRAIN:
+            self.session.train_start(job["model"], job["seed"])
+        else:
+            self.session.evaluate_start(job["model"])
+        self._clock.lap(kind)
+
+    def feed(self, kind: str, key: Hashable, rows: Callable[[], Rows] | None) -> int:
+        """Train or evaluate one block; its number of rows.
+
+        Parameters
+        ----------
+        key : names the block in this process's buffer cache.
+        rows : makes the block if it is not cached; None where the caller knows that it is.
+        """
+        block = self.session.buffers.get(key)
+        if block is None:
+            if rows is None:
+                raise KeyError(f"block {key!r} is not in the buffer cache")
+            block = rows()
+            self.session.buffers.put(key, *block)
+            self._clock.lap("data_transmission", block[0].nbytes + block[1].nbytes)
+        else:
+            self._clock.lap("data_transmission")
+        if kind == TRAIN:
+            self.session.train_rows(*block)
+        else:
+            self.session.evaluate_rows(*block)
+        self._clock.lap(kind)
+        return len(block[1])
+
+    def finish(self, kind: str) -> Report:
+        """End the unit: rows, mean loss and, for an evaluation, the errors."""
+        if kind == TRAIN:
+            trained = self.session.train_finish()
+            rows, loss = trained.rows, trained.loss_sum
+            metrics: dict[str, float] = {}
+        else:
+            outcome = self.session.evaluate_finish()
+            rows, loss = outcome.rows, outcome.loss_sum
+            metrics = {
+                "top1_error": 1 - outcome.top1_correct / rows,
+                "top5_error": 1 - outcome.top5_correct / rows,
+            }
+        self._clock.lap(kind)
+        return {**self._report(), "rows": rows, "loss": loss / rows, "metrics": metrics}
+
+    def _report(self) -> Report:
+        spans = [[s.phase, s.start_ns, s.end_ns, s.bytes] for s in self._clock.spans()]
+        hits, misses = self._before
+        counters = {
+            "buffer_hits": self.session.buffers.hits - hits,
+            "buffer_misses": self.session.buffers.misses - misses,
+            "builds": self.session.builds,
+            "traces": self.session.traces,
+        }
+        return {"spans": spans, "counters": counters}
+
+
+def merge(reports: list[Report]) -> Report:
+    """The reports of one unit's steps as one: all spans, the last counters and outcome."""
+    whole: Report = {}
+    for report in reports:
+        whole.update(report)
+    whole["spans"] = [span for report in reports for span in report["spans"]]
+    return whole
+
+
+def spans_of(report: Report) -> tuple[Span, ...]:
+    """The spans of a report as values."""
+    return tuple(Span(*span) for span in report["spans"])

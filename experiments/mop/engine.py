@@ -1,0 +1,274 @@
+"""The model hopper: carries out epochs unit by unit, driven by completions, and journals them."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any, NoReturn, Protocol
+
+from experiments.errors import DataError, InvariantViolation, SpecError, UnitFailed, UserError
+from experiments.mop import invariants
+from experiments.mop.idle import Timeline
+from experiments.mop.loop import drive
+from experiments.mop.policy import Policy, Sweep
+from experiments.mop.progress import Progress, Score, pool
+from experiments.mop.state import Board, UnitTimes
+from experiments.mop.unit import Executor, Kind, Outcome, Unit, UnitResult
+from experiments.telemetry.journal import Event, Journal, read
+
+
+class Store(Protocol):
+    """What the engine needs to know of where model states are kept."""
+
+    def has(self, model: int, version: int) -> bool:
+        """Whether a version is there."""
+
+    def discard(self, model: int, below: int) -> None:
+        """Let go of the versions below one."""
+
+
+@dataclass
+class _Flight:
+    """The units under way: when each was submitted, and the reports that come back."""
+
+    submitted_ns: dict[Unit, int] = field(default_factory=dict)
+    reports: SimpleQueue[tuple[Unit, Outcome, int]] = field(default_factory=SimpleQueue)
+
+    def land(self) -> tuple[Unit, Outcome, int, int]:
+        """Wait for a report: unit, outcome, when it was submitted and when it was reported."""
+        unit, outcome, done_ns = self.reports.get()
+        if unit not in self.submitted_ns:
+            raise InvariantViolation(f"non-preemption: {unit} was reported but was not running")
+        return unit, outcome, self.submitted_ns.pop(unit), done_ns
+
+
+class Engine:
+    """Runs epochs of training and evaluation over an executor (Cerebro, PVLDB 13(11), §3).
+
+    For each epoch call :meth:`run_epoch`, then :meth:`evaluate`; an approach that evaluates by
+    other means calls :meth:`end_epoch` instead of the latter. What the journal says is finished is
+    not done again, so after a crash the same calls go on where they stopped.
+
+    Parameters
+    ----------
+    models, workers : how many; worker i holds partition i.
+    policy : chooses the next unit of training.
+    executor : carries units out.
+    journal : where every event goes.
+    store : holds version 0 of every model before the first epoch.
+    history : events of earlier starts of this run; by default what is in the journal's file.
+    clock : monotonic nanoseconds.
+    """
+
+    def __init__(
+        self,
+        models: int,
+        workers: int,
+        policy: Policy,
+        executor: Executor,
+        journal: Journal,
+        store: Store,
+        *,
+        history: Iterable[Event] | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        if models < 1 or workers < 1:
+            raise SpecError(f"a run needs models and workers, not {models} and {workers}")
+        self._models = models
+        self._workers = workers
+        self._policy = policy
+        self._executor = executor
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self._progress = Progress(models, workers)
+        self._progress.read(read(journal.path) if history is None else history)
+        self._timeline: tuple[int, Timeline] | None = None
+
+    @property
+    def versions(self) -> Sequence[int]:
+        """Version of each model's latest finished state: the number of its finished units."""
+        return tuple(self._progress.versions)
+
+    def run_epoch(self, epoch: int) -> None:
+        """Train every model on every partition once, in the order the policy chooses.
+
+        Raises
+        ------
+        UnitFailed
+            A unit failed. No further one was started; those that were running are finished.
+        UserError
+            A unit failed of something the user can mend; raised as it came.
+        DataError
+            A model state that should be there is not.
+        """
+        if epoch in self._progress.finished:
+            return
+        self._open(epoch)
+        board = Board(
+            epoch,
+            self._models,
+            self._workers,
+            self._policy.arrange(epoch, self._models, self._workers),
+            finished=self._progress.trained[epoch],
+            times=self._progress.times,
+        )
+        self._carry_out(board, self._policy, "train")
+
+    def evaluate(self, epoch: int) -> None:
+        """Evaluate every model's latest state on every partition, then end the epoch.
+
+        Several workers may evaluate one model at a time. Raises what :meth:`run_epoch` and
+        :meth:`end_epoch` do.
+        """
+        if epoch in self._progress.finished:
+            return
+        self._open(epoch)
+        for model in range(self._models):
+            self._mark_if_evaluated(epoch, model)
+        sweep = Sweep()
+        board = Board(
+            epoch,
+            self._models,
+            self._workers,
+            sweep.arrange(epoch, self._models, self._workers),
+            finished=self._progress.scored(epoch),
+            times=UnitTimes(self._models),
+            isolated=False,
+        )
+        self._carry_out(board, sweep, "valid")
+        self.end_epoch(epoch)
+
+    def end_epoch(self, epoch: int) -> None:
+        """Account for idle time, check the invariants on the journal and mark the epoch finished.
+
+        Raises
+        ------
+        InvariantViolation
+            The journal does not show a valid epoch; it is then not marked.
+        """
+        if epoch in self._progress.finished:
+            return
+        for worker, gap in self._open(epoch).close(self._clock()):
+            self._journal.span(gap, worker=worker, epoch=epoch)
+        invariants.check(read(self._journal.path), self._models, self._workers, [epoch])
+        self._journal.append("epoch_finished", epoch=epoch)
+        self._progress.finished.add(epoch)
+        self._timeline = None
+
+    def _open(self, epoch: int) -> Timeline:
+        if self._timeline is not None and self._timeline[0] == epoch:
+            return self._timeline[1]
+        timeline = Timeline(self._workers, self._clock())
+        self._timeline = (epoch, timeline)
+        self._journal.append("epoch_started", epoch=epoch, resumed=epoch in self._progress.opened)
+        self._progress.opened.add(epoch)
+        return timeline
+
+    def _carry_out(self, board: Board, policy: Policy, kind: Kind) -> None:
+        self._require_states({unit.model for unit in board.pending})
+        flight = _Flight()
+
+        def done(unit: Unit, outcome: Outcome) -> None:
+            flight.reports.put((unit, outcome, self._clock()))
+
+        def submit(unit: Unit) -> None:
+            self._mark("unit_started", unit, kind=kind)
+            flight.submitted_ns[unit] = self._clock()
+            self._executor.submit(unit, kind, self._progress.versions[unit.model], done)
+
+        def wait() -> tuple[Unit, float]:
+            unit, outcome, submitted_ns, done_ns = flight.land()
+            if isinstance(outcome, BaseException):
+                self._fail(unit, kind, outcome, flight)
+            self._record(unit, kind, outcome, submitted_ns, done_ns)
+            return unit, (done_ns - submitted_ns) / 1e9
+
+        try:
+            drive(board, policy, submit, wait)
+        except BaseException:
+            self._executor.cancel()
+            raise
+
+    def _require_states(self, models: Iterable[int]) -> None:
+        for model in sorted(models):
+            version = self._progress.versions[model]
+            if not self._store.has(model, version):
+                raise DataError(
+                    f"version {version} of model {model} is missing or empty in the model store, "
+                    "although the journal says it was saved; run again with --fresh"
+                )
+            self._store.discard(model, below=version)
+
+    def _record(
+        self, unit: Unit, kind: Kind, result: UnitResult, submitted_ns: int, done_ns: int
+    ) -> None:
+        timeline = self._open(unit.epoch)
+        for gap in timeline.cover(unit.worker, result.spans, submitted_ns, done_ns):
+            self._journal.span(gap, worker=unit.worker, epoch=unit.epoch)
+        for span in result.spans:
+            self._journal.span(span, **_keys(unit))
+        score = Score(
+            int(result.rows),
+            float(result.loss),
+            {name: float(value) for name, value in result.metrics.items()},
+        )
+        version = self._progress.versions[unit.model] + (kind == "train")
+        self._mark(
+            "unit_finished",
+            unit,
+            kind=kind,
+            version=version,
+            rows=score.rows,
+            loss=score.loss,
+            metrics=score.metrics,
+            counters={name: int(value) for name, value in result.counters.items()},
+        )
+        if kind == "train":
+            self._progress.note_trained(unit, version)
+            self._store.discard(unit.model, below=version)
+        else:
+            self._progress.note_scored(unit, score)
+            self._mark_if_evaluated(unit.epoch, unit.model)
+
+    def _mark_if_evaluated(self, epoch: int, model: int) -> None:
+        scores = self._progress.scores.get((epoch, model), {})
+        if len(scores) < self._workers or (epoch, model) in self._progress.evaluated:
+            return
+        total = pool(scores)
+        means: dict[str, Any] = {"rows": total.rows, "loss": total.loss, **total.metrics}
+        self._journal.append("evaluated", model=model, epoch=epoch, split="valid", **means)
+        self._progress.evaluated.add((epoch, model))
+
+    def _fail(self, unit: Unit, kind: Kind, error: BaseException, flight: _Flight) -> NoReturn:
+        """Keep what the other running units still bring, then raise for the first that failed."""
+        self._mark_failed(unit, kind, error)
+        while flight.submitted_ns:
+            other, outcome, submitted_ns, done_ns = flight.land()
+            if isinstance(outcome, BaseException):
+                self._mark_failed(other, kind, outcome)
+            else:
+                self._record(other, kind, outcome, submitted_ns, done_ns)
+        if isinstance(error, UserError):
+            raise error
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        raise UnitFailed(f"{kind} of {unit} failed on worker {unit.worker}:\n{trace}") from error
+
+    def _mark_failed(self, unit: Unit, kind: Kind, error: BaseException) -> None:
+        reason = "".join(traceback.format_exception_only(error)).strip()
+        self._mark("unit_failed", unit, kind=kind, error=reason)
+
+    def _mark(self, event: str, unit: Unit, **detail: Any) -> None:
+        self._journal.append(event, **_keys(unit), **detail)
+
+
+def _keys(unit: Unit) -> dict[str, Any]:
+    return {
+        "worker": unit.worker,
+        "model": unit.model,
+        "partition": unit.partition,
+        "epoch": unit.epoch,
+    }

@@ -1,0 +1,132 @@
+"""How far a run has come, read from its journal and kept up to date while it goes on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from experiments.errors import DataError
+from experiments.mop.state import UnitTimes
+from experiments.mop.unit import Unit
+from experiments.telemetry.journal import Event
+
+
+@dataclass(frozen=True)
+class Score:
+    """What one evaluation unit, or a whole evaluation, found: means over ``rows`` rows."""
+
+    rows: int
+    loss: float
+    metrics: Mapping[str, float]
+
+
+def pool(scores: Mapping[int, Score]) -> Score:
+    """The mean over all rows of all partitions; the order of completion does not change it.
+
+    Parameters
+    ----------
+    scores : partition to what was found there.
+    """
+    parts = [scores[partition] for partition in sorted(scores)]
+    rows = sum(part.rows for part in parts)
+    if rows == 0:
+        raise DataError("there are no rows to evaluate on: the validation set is empty")
+    names = [name for name in parts[0].metrics if all(name in part.metrics for part in parts)]
+    return Score(
+        rows,
+        sum(part.rows * part.loss for part in parts) / rows,
+        {name: sum(part.rows * part.metrics[name] for part in parts) / rows for name in names},
+    )
+
+
+@dataclass
+class Progress:
+    """What is finished. Only what the journal says is finished is.
+
+    Attributes
+    ----------
+    opened, finished : epochs that were started, and that are complete.
+    trained : per epoch, its finished units of training.
+    versions : per model, the version of its latest finished state; 0 is the initial one.
+    scores : per (epoch, model), what each partition's evaluation found.
+    evaluated : (epoch, model) whose evaluation is complete and marked.
+    times : mean seconds of a unit of training, per model.
+    """
+
+    models: int
+    workers: int
+    times: UnitTimes = field(init=False)
+    opened: set[int] = field(default_factory=set)
+    finished: set[int] = field(default_factory=set)
+    trained: defaultdict[int, set[Unit]] = field(default_factory=lambda: defaultdict(set))
+    versions: list[int] = field(init=False)
+    scores: defaultdict[tuple[int, int], dict[int, Score]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    evaluated: set[tuple[int, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.times = UnitTimes(self.models)
+        self.versions = [0] * self.models
+
+    def read(self, events: Iterable[Event]) -> None:
+        """Take in the events of an earlier start of the same run.
+
+        Raises
+        ------
+        DataError
+            An event names a model or worker that this run does not have.
+        """
+        started: dict[Unit, int] = {}
+        for event in events:
+            if event.epoch is None:
+                continue
+            if event.kind == "epoch_started":
+                self.opened.add(event.epoch)
+            elif event.kind == "epoch_finished":
+                self.finished.add(event.epoch)
+            elif event.kind == "evaluated" and event.model is not None:
+                self.evaluated.add((event.epoch, event.model))
+            elif event.kind == "unit_started":
+                started[self._unit(event)] = event.mono_ns
+            elif event.kind == "unit_finished":
+                unit = self._unit(event)
+                self._read_finished(unit, event, started.pop(unit, event.mono_ns))
+
+    def _read_finished(self, unit: Unit, event: Event, started_ns: int) -> None:
+        detail = event.detail
+        if detail["kind"] == "train":
+            self.note_trained(unit, int(detail["version"]))
+            self.times.add(unit.model, (event.mono_ns - started_ns) / 1e9)
+        else:
+            score = Score(int(detail["rows"]), float(detail["loss"]), detail["metrics"])
+            self.note_scored(unit, score)
+
+    def note_trained(self, unit: Unit, version: int) -> None:
+        """A unit of training is finished and ``version`` is saved."""
+        self.trained[unit.epoch].add(unit)
+        self.versions[unit.model] = max(version, self.versions[unit.model])
+
+    def note_scored(self, unit: Unit, score: Score) -> None:
+        """An evaluation unit is finished."""
+        self.scores[unit.epoch, unit.model][unit.partition] = score
+
+    def scored(self, epoch: int) -> set[Unit]:
+        """Finished evaluation units of an epoch."""
+        return {
+            Unit(model, partition, epoch)
+            for model in range(self.models)
+            for partition in self.scores.get((epoch, model), ())
+        }
+
+    def _unit(self, event: Event) -> Unit:
+        model, partition = event.model, event.partition
+        if model is None or partition is None or event.epoch is None:
+            raise DataError(f"the journal of run {event.run} has a {event.kind} that names no unit")
+        if not (0 <= model < self.models and 0 <= partition < self.workers):
+            raise DataError(
+                f"the journal of run {event.run} has model {model} on partition {partition}, "
+                f"but this run has {self.models} models and {self.workers} partitions"
+            )
+        return Unit(model, partition, event.epoch)

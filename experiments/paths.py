@@ -1,0 +1,137 @@
+"""The only place that knows file names.
+
+Two roots: the *checkout* (code, notebooks, ``artifacts/``) and the *state* folder, which an
+unprivileged database server must be able to read even when the checkout lies in a home of mode
+0700. ``reproduce.py`` chooses the state folder and passes it on in ``CEREBRO_DS_HOME``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+STATE_VARIABLE = "CEREBRO_DS_HOME"
+ARTIFACTS_VARIABLE = "CEREBRO_DS_ARTIFACTS"
+
+
+def state_root() -> Path:
+    """Folder for environments, data sets, clusters and model stores; outside the checkout.
+
+    ``$CEREBRO_DS_HOME`` if set, ``/var/lib/cerebro-ds`` for root, else the user's cache folder.
+    ``reproduce.py`` follows the same rule before this package can be imported.
+    """
+    chosen = os.environ.get(STATE_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    if os.geteuid() == 0:
+        return Path("/var/lib/cerebro-ds")
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "cerebro-ds"
+
+
+@dataclass(frozen=True)
+class State:
+    """Names below the state folder."""
+
+    root: Path
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / "datasets"
+
+    @property
+    def clusters(self) -> Path:
+        return self.root / "clusters"
+
+    @property
+    def stores(self) -> Path:
+        return self.root / "stores"
+
+    @property
+    def environments(self) -> Path:
+        """Python environments, one per lock file; ``reproduce.py`` makes them."""
+        return self.root / "environments"
+
+    @property
+    def servers(self) -> Path:
+        """Relocated PostgreSQL server trees, one per revision of our extension."""
+        return self.root / "servers"
+
+    @property
+    def code(self) -> Path:
+        """Snapshots of this package that the database servers import."""
+        return self.root / "code"
+
+
+def state() -> State:
+    """The state folder of this process."""
+    return State(state_root())
+
+
+def artifacts_root() -> Path:
+    """``$CEREBRO_DS_ARTIFACTS`` if set, else ``artifacts/`` in the checkout."""
+    return Path(os.environ.get(ARTIFACTS_VARIABLE) or CHECKOUT / "artifacts")
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Names below ``artifacts/``: what runs leave behind, and the paper's values beside them."""
+
+    root: Path = field(default_factory=artifacts_root)
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def reference(self) -> Path:
+        return CHECKOUT / "artifacts" / "reference" / "paper.json"
+
+    def figures(self, scale: str) -> Path:
+        return self.root / "figures" / scale
+
+    def notebooks(self, scale: str) -> Path:
+        return self.root / "notebooks" / scale
+
+    def run(self, name: str) -> RunFolder:
+        return RunFolder(self.runs / name)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names inside one run's folder. No ``result.json`` means the run is not done."""
+
+    root: Path
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run.json"
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "journal.jsonl"
+
+    @property
+    def result(self) -> Path:
+        return self.root / "result.json"
+
+    @property
+    def models(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def topology(self) -> Path:
+        return self.root / "topology.json"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "driver.log"
+
+
+LOCK = CHECKOUT / "images" / "locks" / "main.txt"
+NOTEBOOKS = CHECKOUT / "papermill_notebooks"
+SPECS = PACKAGE / "specs"
+EXTENSION = PACKAGE / "warehouse" / "extension"

@@ -1,0 +1,100 @@
+"""The driver: carries out one run in a process of its own, and leaves its journal and result.
+
+``python -m experiments drive RUN_FOLDER`` is the entry point of an experiment's container and of
+the local process alike. What it needs lies in the folder: ``run.json`` and ``topology.json``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+from experiments.approaches.base import RunContext, find
+from experiments.datasets import prepare
+from experiments.errors import DataError
+from experiments.files import write_atomically
+from experiments.mop.store import ModelStore
+from experiments.paths import RunFolder, state
+from experiments.specs.model import RunSpec
+from experiments.specs.topology import Topology
+from experiments.telemetry.journal import Journal, read
+
+
+def drive(root: Path) -> None:
+    """Run what ``root/run.json`` says, from where its journal ends.
+
+    Raises
+    ------
+    UserError
+        Something the user can mend; finished units are kept.
+    """
+    folder = RunFolder(root)
+    try:
+        plan = json.loads(folder.run.read_text(encoding="utf-8"))
+        spec = RunSpec.from_json(plan["spec"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder.run} is not a run: {error}") from None
+    history = tuple(read(folder.journal))
+    topology = Topology.read(folder.topology)
+    store = ModelStore(state().stores / plan["run"])
+    with Journal(folder.journal, plan["run"]) as journal:
+        journal.append("run_started", resumed=bool(history))
+        with _stage(journal, "dataset"):
+            dataset = prepare(spec.dataset, spec.workers, spec.seed)
+        context = RunContext(spec, dataset, topology, journal, store, history)
+        approach = find(spec.approach)(context)
+        try:
+            with _stage(journal, "etl"):
+                approach.prepare()
+            with _stage(journal, "train"):
+                approach.train()
+        except KeyboardInterrupt:
+            journal.append("interrupted")
+            raise
+        finally:
+            approach.close()
+        _keep_models(store, folder, len(spec.configs))
+        journal.append("run_finished")
+    result = {
+        "run": plan["run"],
+        "spec": spec.to_json(),
+        "fingerprint": plan["fingerprint"],
+        "dataset": dataset.fingerprint,
+        "evidence": "measured",
+        "seconds": _seconds(folder),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+    write_atomically(folder.result, json.dumps(result, indent=1))
+
+
+@contextlib.contextmanager
+def _stage(journal: Journal, name: str) -> Iterator[None]:
+    """Journal how long a part of the driver's work took, however it ended."""
+    start = time.monotonic()
+    try:
+        yield
+    finally:
+        journal.append("stage", name=name, seconds=time.monotonic() - start)
+
+
+def _seconds(folder: RunFolder) -> dict[str, float]:
+    """Seconds of every stage, over all starts of the run."""
+    total: dict[str, float] = defaultdict(float)
+    for event in read(folder.journal):
+        if event.kind == "stage":
+            total[event.detail["name"]] += event.detail["seconds"]
+    return total
+
+
+def _keep_models(store: ModelStore, folder: RunFolder, models: int) -> None:
+    """Copy every model's last state into the run's folder."""
+    folder.models.mkdir(exist_ok=True)
+    for model in range(models):
+        version = store.latest(model)
+        if version is not None:
+            write_atomically(folder.models / f"{model}.state", store.load(model, version))

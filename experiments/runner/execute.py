@@ -1,0 +1,187 @@
+"""Carry out planned runs, one at a time: start what a run needs, drive it, stop everything."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+
+from experiments import __version__
+from experiments.approaches.base import find
+from experiments.errors import EnvironmentFault, ReproduceError, UserError
+from experiments.files import write_atomically
+from experiments.lifetime import SUPERVISOR_VARIABLE
+from experiments.paths import CHECKOUT, state
+from experiments.runner.plan import PlannedRun
+from experiments.runtime.local import LocalRuntime
+from experiments.telemetry.journal import Event, parse
+
+WORKER_BYTES = 900 * 2**20
+"""Memory of a process that trains: TensorFlow, a small model and its shard (measured: 0.5 to
+0.7 GB)."""
+
+WATCH_SECONDS = 0.2
+STOP_SECONDS = 6.0
+PACKAGES = ("tensorflow-cpu", "torch", "keras", "numpy", "distributed", "psycopg2-binary")
+
+Watcher = Callable[[Event], None]
+
+
+def execute(run: PlannedRun, watch: Watcher) -> None:
+    """Carry out one run to its ``result.json``; ``watch`` sees every journal event as it comes.
+
+    Raises
+    ------
+    UserError
+        Something the user can mend, found before the start or by the driver.
+    ReproduceError
+        The driver or a role failed; the message names its log.
+    KeyboardInterrupt
+        After everything started has been stopped. Finished units are kept.
+    """
+    approach = find(run.spec.approach)
+    _check_machine(run, trains_in=len(approach.roles))
+    folder = run.folder
+    folder.root.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder.run, json.dumps(_record(run), indent=1))
+    root = state().clusters / run.name
+    stores = state().stores / run.name
+    threads = max(1, (os.cpu_count() or 1) // run.spec.workers)
+    with LocalRuntime(root) as runtime:
+        topology = runtime.make_topology(run.name, run.spec.workers, threads)
+        _shared_folder(stores, topology.user)
+        runtime.start(topology, approach.roles)
+        topology.write(folder.topology)
+        _drive(run, runtime, watch)
+        runtime.stop(purge=True)
+    shutil.rmtree(stores)
+
+
+def _drive(run: PlannedRun, runtime: LocalRuntime, watch: Watcher) -> None:
+    folder = run.folder
+    seen = _Tail(folder.journal)
+    with folder.log.open("ab") as log:
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "experiments", "drive", str(folder.root)],
+            cwd=CHECKOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(CHECKOUT),
+                SUPERVISOR_VARIABLE: str(os.getpid()),
+            },
+        )
+    try:
+        while driver.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                driver.wait(WATCH_SECONDS)
+            for event in seen.events():
+                watch(event)
+            if driver.poll() is None:
+                runtime.check()
+    finally:
+        _end(driver)
+    for event in seen.events():
+        watch(event)
+    if driver.returncode == 0 and folder.result.exists():
+        return
+    lines = folder.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    if driver.returncode == 2 and lines:
+        raise UserError(lines[-1].removeprefix("error: "))
+    tail = "\n".join(lines[-15:])
+    raise ReproduceError(
+        f"{run.name} failed (exit code {driver.returncode}); {folder.log} ends with:\n{tail}"
+    )
+
+
+def _end(driver: subprocess.Popen[bytes]) -> None:
+    """Interrupt the driver, which closes its approach; kill it if that takes too long."""
+    if driver.poll() is not None:
+        return
+    driver.send_signal(signal.SIGINT)
+    try:
+        driver.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+
+
+class _Tail:
+    """New whole lines of a journal that another process writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._number = 0
+
+    def events(self) -> Iterator[Event]:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as lines:
+            lines.seek(self._position)
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    return
+                self._position += len(line)
+                self._number += 1
+                yield parse(line.decode(), self._path, self._number)
+
+
+def _shared_folder(stores: Path, user: str | None) -> None:
+    """The run's model store, writable by the driver, the workers and the segments."""
+    stores.mkdir(parents=True, exist_ok=True)
+    if user is not None:
+        shutil.chown(stores, user)
+
+
+def _record(run: PlannedRun) -> dict[str, object]:
+    """``run.json``: what, where, with which versions."""
+    return {
+        "run": run.name,
+        "spec": run.spec.to_json(),
+        "fingerprint": run.parts,
+        "version": __version__,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+            "memory_bytes": psutil.virtual_memory().total,
+        },
+        "python": platform.python_version(),
+        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+    }
+
+
+def _check_machine(run: PlannedRun, trains_in: int) -> None:
+    """Refuse before anything starts what this machine cannot hold."""
+    need = run.spec.workers * WORKER_BYTES
+    available = psutil.virtual_memory().available
+    if trains_in and available < need:
+        raise EnvironmentFault(
+            f"{run.name} needs about {need / 2**30:.1f} GiB of memory for {run.spec.workers} "
+            f"workers and {available / 2**30:.1f} GiB are free: use fewer with --workers"
+        )
+    root = state().root
+    root.mkdir(parents=True, exist_ok=True)
+    disk = 2 * 2**30
+    free = shutil.disk_usage(root).free
+    if free < disk:
+        raise EnvironmentFault(
+            f"{run.name} needs about {disk / 2**30:.0f} GiB of disk and {root} has "
+            f"{free / 2**30:.1f} GiB free: free some, or set CEREBRO_DS_HOME to another folder"
+        )

@@ -1,0 +1,139 @@
+"""What would run and why: the runs behind the figures asked for, and the state of each."""
+
+from __future__ import annotations
+
+import enum
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import DataError, SpecError
+from experiments.paths import Artifacts, RunFolder
+from experiments.runner import fingerprint
+from experiments.specs.load import approaches_of, experiments, figures, nearest, run_spec
+from experiments.specs.model import RunSpec
+from experiments.telemetry.journal import read
+
+
+class RunState(enum.Enum):
+    """How far a run is."""
+
+    DONE = "done"
+    PARTIAL = "partial"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run and its state.
+
+    Attributes
+    ----------
+    reason : why it would run, or why it need not.
+    seconds : duration of the finished run, None otherwise.
+    """
+
+    name: str
+    spec: RunSpec
+    parts: dict[str, str] = field(repr=False)
+    state: RunState
+    reason: str
+    seconds: float | None = None
+
+    @property
+    def folder(self) -> RunFolder:
+        return Artifacts().run(self.name)
+
+
+def experiments_for(figure_ids: Iterable[str]) -> list[str]:
+    """The experiments behind some figures, each once, in order.
+
+    Raises
+    ------
+    SpecError
+        An unknown figure; the message names the nearest.
+    """
+    known = figures()
+    found: list[str] = []
+    for name in figure_ids:
+        if name not in known:
+            raise nearest("figure", name, known)
+        found.extend(each for each in known[name].experiments if each not in found)
+    return found
+
+
+def plan(
+    experiment_ids: Sequence[str],
+    scale: str,
+    *,
+    protocol: str = "equal",
+    workers: int | None = None,
+    seed: int = 2018,
+    policy: str | None = None,
+) -> list[PlannedRun]:
+    """All runs of some experiments, in the order in which they would be carried out."""
+    runs = []
+    for experiment in experiment_ids:
+        if experiment not in experiments():
+            raise nearest("experiment", experiment, experiments())
+        for row in approaches_of(experiment):
+            spec = run_spec(
+                experiment,
+                row.id,
+                scale,
+                protocol=protocol,
+                workers=workers,
+                seed=seed,
+                policy=policy,
+            )
+            runs.append(planned(spec))
+    if not runs:
+        raise SpecError(f"no approach takes part in {', '.join(experiment_ids)}")
+    return runs
+
+
+def discard(run: PlannedRun) -> PlannedRun:
+    """Forget a run's results and journal, for ``--fresh``."""
+    shutil.rmtree(run.folder.root, ignore_errors=True)
+    return planned(run.spec)
+
+
+def planned(spec: RunSpec) -> PlannedRun:
+    """A run and how far it is, from what lies in ``artifacts/``."""
+    parts = fingerprint.parts(spec)
+    identity = f"{spec.experiment}-{spec.approach}-{spec.scale}-w{spec.workers}-s{spec.seed}"
+    if spec.protocol != "equal":
+        identity = f"{identity}-{spec.protocol}"
+    name = f"{identity}-{fingerprint.short(parts)}"
+    folder = Artifacts().run(name)
+    if folder.result.exists():
+        seconds = sum(_load(folder.result)["seconds"].values())
+        return PlannedRun(name, spec, parts, RunState.DONE, "same fingerprint: reused", seconds)
+    if folder.run.exists():
+        done = sum(event.kind == "unit_finished" for event in read(folder.journal))
+        reason = f"was interrupted after {done} units: goes on"
+        return PlannedRun(name, spec, parts, RunState.PARTIAL, reason)
+    return PlannedRun(name, spec, parts, RunState.MISSING, _why(identity, name, parts))
+
+
+def _why(identity: str, name: str, parts: dict[str, str]) -> str:
+    earlier = [
+        folder
+        for folder in Artifacts().runs.glob(f"{identity}-????????")
+        if folder.name != name and RunFolder(folder).result.exists()
+    ]
+    if not earlier:
+        return "has not been run"
+    latest = max(earlier, key=lambda folder: RunFolder(folder).result.stat().st_mtime)
+    old = _load(RunFolder(latest).run)["fingerprint"]
+    return f"changed since the last run: {', '.join(fingerprint.changed(old, parts))}"
+
+
+def _load(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise DataError(f"{path} is damaged: remove the folder {path.parent}") from None

@@ -1,0 +1,274 @@
+"""The local runtime: every role is a child process on this machine's loopback address."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from experiments.errors import EnvironmentFault, SpecError
+from experiments.runtime.dask_roles import READY
+from experiments.runtime.ports import PortHolder, taken
+from experiments.runtime.process import RoleProcess, end_leftovers, role_environment
+from experiments.runtime.secrets import make_secrets
+from experiments.runtime.waits import LogLine, PortOpen, Wait
+from experiments.specs.topology import (
+    CACHE_BYTES,
+    COORDINATOR,
+    ROLES,
+    SCHEDULER,
+    SEGMENT,
+    WORKER,
+    Node,
+    Topology,
+    roles_of_node,
+)
+
+ADDRESS = "127.0.0.1"
+DATABASE_USER = "postgres"
+START_SECONDS = 60.0
+GRACE_SECONDS = 5.0
+_LOOK_SECONDS = 0.02
+
+_DATABASE_WAITS: tuple[Wait, ...] = (
+    LogLine("database system is ready to accept connections"),
+    PortOpen(),
+)
+WAITS: Mapping[str, tuple[Wait, ...]] = {
+    COORDINATOR: _DATABASE_WAITS,
+    SEGMENT: _DATABASE_WAITS,
+    SCHEDULER: (LogLine(READY),),
+    WORKER: (LogLine(READY),),
+}
+STOP_SIGNALS: Mapping[str, signal.Signals] = {
+    # PostgreSQL's fast shutdown; its SIGTERM would wait for every client to leave.
+    COORDINATOR: signal.SIGINT,
+    SEGMENT: signal.SIGINT,
+    SCHEDULER: signal.SIGTERM,
+    WORKER: signal.SIGTERM,
+}
+
+
+class LocalRuntime:
+    """Starts and stops the roles of one cluster as processes; a context manager.
+
+    The roles end with this process, however it ends. A folder made by an earlier process is taken
+    over: what is left of its roles is killed, its data, password and (where free) ports are kept.
+
+    Parameters
+    ----------
+    root : the cluster's folder: topology, secrets, logs and one data folder per node. An
+        unprivileged database user must be able to reach it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self.topology_file = self.root / "topology.json"
+        self._ports = PortHolder(ADDRESS)
+        self._processes: dict[tuple[str, int], RoleProcess] = {}
+        self._lock: int | None = None
+        # Roles live as long as the thread that forks them, so that is never a caller's thread.
+        self._forker = ThreadPoolExecutor(1, "forker")
+
+    def make_topology(
+        self,
+        name: str,
+        workers: int,
+        threads: int,
+        *,
+        user: str | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> Topology:
+        """Plan a cluster of ``workers`` nodes and write its topology and secrets.
+
+        The ports are held until their role starts.
+
+        Parameters
+        ----------
+        threads : threads per worker or segment.
+        user : runs the database servers; root's default is :data:`DATABASE_USER`.
+        cache_bytes : bound on decoded rows kept by one worker or segment.
+
+        Raises
+        ------
+        EnvironmentFault
+            No free ports, or another process uses the folder.
+        """
+        self._take_over()
+        self._ports.release_all()
+        if user is None and os.geteuid() == 0:
+            user = DATABASE_USER
+        before = self._earlier_nodes()
+        secrets = make_secrets(self.root / "secrets", [ADDRESS])
+        nodes = []
+        for index in range(workers):
+            known = before[index].ports if index < len(before) else {}
+            ports = {role: self._ports.hold(known.get(role)) for role in roles_of_node(index)}
+            nodes.append(Node(index, ADDRESS, self.root / f"node-{index}", ports))
+        topology = Topology(name, secrets.folder, threads, tuple(nodes), user, cache_bytes)
+        topology.write(self.topology_file)
+        return topology
+
+    def start(self, topology: Topology, roles: Sequence[str]) -> None:
+        """Start ``roles`` on all their nodes; those that run are left alone.
+
+        Returns when all serve. If one fails, those started by this call are stopped again.
+
+        Raises
+        ------
+        SpecError
+            A role that does not exist.
+        EnvironmentFault
+            A port that is taken, or something else that the machine lacks.
+        ServerDied
+            A role ended, or did not serve within :data:`START_SECONDS`; the message ends with the
+            last lines of its log.
+        """
+        for role in roles:
+            if role not in ROLES:
+                raise SpecError(f"unknown role {role!r}: expected one of {', '.join(ROLES)}")
+        self._take_over()
+        topology.write(self.topology_file)
+        (self.root / "logs").mkdir(exist_ok=True)
+        environment = role_environment(topology.threads)
+        started: list[RoleProcess] = []
+        try:
+            for role in (role for role in ROLES if role in roles):
+                for node in topology.nodes_of(role):
+                    key = role, node.index
+                    if key in self._processes and self._processes[key].running():
+                        continue
+                    process = self._start(role, node, environment)
+                    self._processes[key] = process
+                    started.append(process)
+            _wait_until_ready(started)
+        except BaseException:
+            _stop(started)
+            for process in started:
+                del self._processes[process.role, process.node.index]
+            raise
+
+    def _start(self, role: str, node: Node, environment: Mapping[str, str]) -> RoleProcess:
+        address, port = node.endpoint(role)
+        node.data.mkdir(exist_ok=True)
+        log = self.root / "logs" / f"{role}-{node.index}.log"
+        self._ports.release(port)
+        if taken(address, port):
+            raise EnvironmentFault(
+                f"port {port} of {address} is taken: the {role} on node {node.index} needs it"
+            )
+        return self._forker.submit(
+            RoleProcess, role, node, self.topology_file, log, environment
+        ).result()
+
+    def alive(self) -> bool:
+        """Whether every started role runs."""
+        return all(process.running() for process in self._processes.values())
+
+    def check(self) -> None:
+        """Raise :class:`~experiments.errors.ServerDied` for the first started role that ended."""
+        for process in self._processes.values():
+            if not process.running():
+                raise process.death()
+
+    def pids(self) -> Mapping[tuple[str, int], int]:
+        """Process id of every started role, by role and node."""
+        return {key: process.pid for key, process in self._processes.items()}
+
+    def stop(self, *, purge: bool = False) -> None:
+        """Stop every role and what it started; safe to call again.
+
+        Servers get :data:`GRACE_SECONDS` to end by themselves and are killed then.
+
+        Parameters
+        ----------
+        purge : also remove the cluster's folder.
+        """
+        try:
+            _stop(self._processes.values())
+        finally:
+            self._processes.clear()
+            self._ports.release_all()
+            self._forker.shutdown()
+            self._forker = ThreadPoolExecutor(1, "forker")
+            if purge and self.root.exists():
+                self._take_over()
+            if self._lock is not None:
+                end_leftovers(self.root)
+                if purge:
+                    shutil.rmtree(self.root)
+                os.close(self._lock)
+                self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def _take_over(self) -> None:
+        """Make the folder this process's own and end what an earlier process left in it."""
+        if self._lock is not None:
+            return
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o755)
+        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(descriptor, 20).decode() or "unknown"
+            os.close(descriptor)
+            raise EnvironmentFault(f"{self.root} is in use by process {owner}") from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        self._lock = descriptor
+        # Roles of a parent that was killed a moment ago are on their way out.
+        end_leftovers(self.root, GRACE_SECONDS)
+
+    def _earlier_nodes(self) -> tuple[Node, ...]:
+        try:
+            return Topology.read(self.topology_file).nodes
+        except SpecError:
+            return ()
+
+
+def _wait_until_ready(processes: Iterable[RoleProcess]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    pending = [(process, wait) for process in processes for wait in WAITS[process.role]]
+    while pending:
+        still = []
+        for process, wait in pending:
+            if not process.running():
+                raise process.refusal()
+            if not wait.met(process):
+                still.append((process, wait))
+        pending = still
+        if pending and time.monotonic() > deadline:
+            process, wait = pending[0]
+            raise process.late(START_SECONDS, wait)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _stop(processes: Iterable[RoleProcess]) -> None:
+    processes = list(processes)
+    deadline = time.monotonic() + GRACE_SECONDS
+    try:
+        for process in processes:
+            process.signal(STOP_SIGNALS[process.role])
+        while any(process.running() for process in processes) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+    finally:
+        for process in processes:
+            process.kill()

@@ -1,0 +1,102 @@
+"""One role, one command: what ``python -m experiments role NAME`` does."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from experiments.errors import SpecError, UserError
+from experiments.lifetime import die_with_parent
+from experiments.paths import state
+from experiments.runtime import dask_roles
+from experiments.runtime.process import USER_ERROR_STATUS
+from experiments.specs.secrets import Secrets
+from experiments.specs.topology import COORDINATOR, SCHEDULER, SEGMENT, WORKER, Node, Topology
+
+
+def command(arguments: Sequence[str]) -> int:
+    """``role NAME --topology FILE --node I``: carry a role; the exit code.
+
+    What the user can mend is one last line on stderr and
+    :data:`~experiments.runtime.process.USER_ERROR_STATUS`.
+    """
+    parser = argparse.ArgumentParser(prog="python -m experiments role", allow_abbrev=False)
+    parser.add_argument("name", metavar="NAME", help=", ".join(ROLES))
+    parser.add_argument("--topology", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--node", type=int, required=True, metavar="I")
+    options = parser.parse_args(arguments)
+    try:
+        main(options.name, options.topology, options.node)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR_STATUS
+    return 0
+
+
+def main(name: str, topology_path: Path, node: int) -> None:
+    """Carry a role until it is told to stop. The process ends with whoever started it.
+
+    Parameters
+    ----------
+    name : role, one of :data:`ROLES`.
+    topology_path : the cluster's ``topology.json``.
+    node : index of the node to carry it on.
+
+    Raises
+    ------
+    SpecError
+        There is no such role or node, or the topology file is damaged.
+    EnvironmentFault
+        The port is taken, or something else is missing on this machine.
+    """
+    serve = ROLES.get(name)
+    if serve is None:
+        near = difflib.get_close_matches(name, ROLES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(ROLES)}"
+        raise SpecError(f"unknown role {name!r}: {hint}")
+    die_with_parent(signal.SIGTERM)
+    topology = Topology.read(topology_path)
+    carriers = {carrier.index: carrier for carrier in topology.nodes_of(name)}
+    if node not in carriers:
+        nodes = ", ".join(map(str, carriers))
+        raise SpecError(f"{topology_path}: role {name} runs on node {nodes}, not on {node}")
+    serve(topology, carriers[node])
+
+
+def _database(role: str) -> Callable[[Topology, Node], None]:
+    def run(topology: Topology, node: Node) -> None:
+        from experiments.warehouse.server import serve
+
+        address, port = node.endpoint(role)
+        serve(
+            role=role,
+            data=node.data,
+            address=address,
+            port=port,
+            password=Secrets(topology.secrets).password(),
+            user=topology.user,
+            stores=state().stores,
+            cache_bytes=topology.cache_bytes,
+            client_networks=_networks(topology),
+        )
+
+    return run
+
+
+def _networks(topology: Topology) -> tuple[str, ...]:
+    """The nodes' own addresses, as PostgreSQL's access file writes them."""
+    hosts = {socket.gethostbyname(node.address) for node in topology.nodes}
+    return tuple(f"{host}/32" for host in sorted(hosts))
+
+
+ROLES: Mapping[str, Callable[[Topology, Node], None]] = {
+    COORDINATOR: _database(COORDINATOR),
+    SCHEDULER: dask_roles.run_scheduler,
+    SEGMENT: _database(SEGMENT),
+    WORKER: dask_roles.run_worker,
+}

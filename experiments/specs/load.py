@@ -1,0 +1,167 @@
+"""Read the specification files and check them. The TOML files beside this module are the matrix."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import itertools
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.errors import SpecError
+from experiments.paths import SPECS
+from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec
+
+SCALES: Mapping[str, int] = {"smoke": 2, "laptop": 4, "paper": 8}
+"""Scales and the number of workers each has unless told otherwise."""
+
+PROTOCOLS = ("equal",)
+GRID = ("architecture", "learning_rate", "regularization", "batch_size")
+
+
+@dataclass(frozen=True)
+class ApproachRow:
+    """A row of ``approaches.toml``."""
+
+    id: str
+    title: str
+    module: str
+    paper: str | None
+    colour: str
+    experiments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """A row of ``figures.toml``."""
+
+    id: str
+    title: str
+    place: str
+    experiments: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExperimentRow:
+    """A row of ``experiments.toml``; ``table`` is its content as read."""
+
+    id: str
+    title: str
+    place: str
+    table: Mapping[str, Any]
+
+
+def nearest(kind: str, name: str, known: Iterable[str]) -> SpecError:
+    """The error for an unknown name: says what is near it and what there is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return SpecError(f"unknown {kind} {name!r}: {hint}there are {', '.join(names)}")
+
+
+@functools.cache
+def _read(name: str) -> Mapping[str, Any]:
+    return tomllib.loads((SPECS / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def approaches() -> Mapping[str, ApproachRow]:
+    """All approaches by id, in the order of the file (the order of every figure)."""
+    return {
+        key: ApproachRow(
+            key,
+            row["title"],
+            row["module"],
+            row.get("paper"),
+            row["colour"],
+            tuple(row["experiments"]),
+        )
+        for key, row in _read("approaches").items()
+    }
+
+
+def figures() -> Mapping[str, FigureRow]:
+    """All figures and tables by id."""
+    return {
+        key: FigureRow(key, row["title"], row["place"], tuple(row["experiments"]))
+        for key, row in _read("figures").items()
+    }
+
+
+def experiments() -> Mapping[str, ExperimentRow]:
+    """All experiments by id."""
+    return {
+        key: ExperimentRow(key, row["title"], row["place"], row)
+        for key, row in _read("experiments").items()
+    }
+
+
+def approaches_of(experiment: str) -> tuple[ApproachRow, ...]:
+    """The approaches that take part in an experiment, in the order of the file."""
+    return tuple(row for row in approaches().values() if experiment in row.experiments)
+
+
+def grid(experiment: str, scale: str) -> tuple[ModelConfig, ...]:
+    """The model configs of an experiment at a scale.
+
+    The Cartesian product in the grid's order, then stably sorted by batch size and architecture as
+    in the release; architectures are replaced by the scale's small members of the same family.
+    """
+    table = experiments()[experiment].table
+    at_scale = table[scale]
+    axes = {**table["grid"], **at_scale.get("grid", {})}
+    small = at_scale.get("architectures", {})
+    configs = [
+        ModelConfig(small.get(architecture, architecture), rate, regularization, batch)
+        for architecture, rate, regularization, batch in itertools.product(
+            *(axes[name] for name in GRID)
+        )
+    ]
+    configs.sort(key=lambda config: config.batch_size)
+    configs.sort(key=lambda config: config.architecture)
+    return tuple(configs)
+
+
+def run_spec(
+    experiment: str,
+    approach: str,
+    scale: str,
+    *,
+    protocol: str = "equal",
+    workers: int | None = None,
+    seed: int = 2018,
+    policy: str | None = None,
+) -> RunSpec:
+    """The run of one approach in one experiment.
+
+    Raises
+    ------
+    SpecError
+        A name that does not exist, or a number of workers outside 1 to 8.
+    """
+    if experiment not in experiments():
+        raise nearest("experiment", experiment, experiments())
+    if approach not in approaches():
+        raise nearest("approach", approach, approaches())
+    if scale not in SCALES:
+        raise nearest("scale", scale, SCALES)
+    if protocol not in PROTOCOLS:
+        raise nearest("protocol", protocol, PROTOCOLS)
+    count = SCALES[scale] if workers is None else workers
+    if not 1 <= count <= 8:
+        raise SpecError(f"--workers {count}: a cluster has 1 to 8 workers")
+    table = experiments()[experiment].table
+    at_scale = table[scale]
+    return RunSpec(
+        experiment=experiment,
+        approach=approach,
+        scale=scale,
+        protocol=protocol,
+        workers=count,
+        seed=seed,
+        epochs=at_scale["epochs"],
+        policy=policy or table["policy"],
+        dataset=DatasetSpec(**at_scale["dataset"]),
+        configs=grid(experiment, scale),
+    )

@@ -1,0 +1,91 @@
+"""Values that describe what is to be run. Frozen, JSON-able, free of machine details."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One point of the search space (a *model config*, an MST in MADlib's words).
+
+    Attributes
+    ----------
+    architecture : name in ``experiments.models.architectures``, for example ``resnet50``.
+    learning_rate : Adam's step size.
+    regularization : L2 coefficient λ; the loss gets ``λ · Σ w²`` over kernels and biases.
+    batch_size : rows per optimizer step.
+    """
+
+    architecture: str
+    learning_rate: float
+    regularization: float
+    batch_size: int
+
+    @property
+    def key(self) -> str:
+        """Name for logs and files, unique within a grid."""
+        return (
+            f"{self.architecture}-b{self.batch_size}"
+            f"-lr{self.learning_rate:g}-reg{self.regularization:g}"
+        )
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A named data set cut to a number of rows.
+
+    Attributes
+    ----------
+    name : name in ``experiments.datasets``, for example ``fashion-mnist``.
+    train_rows, valid_rows : rows taken, in the order of a seeded shuffle.
+    """
+
+    name: str
+    train_rows: int
+    valid_rows: int
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run: one experiment, approach, number of workers and seed, at one scale and protocol.
+
+    Attributes
+    ----------
+    workers : number of segments or workers W, which is also the number of partitions.
+    policy : name in ``experiments.mop.policy``; only approaches that hop use it.
+    """
+
+    experiment: str
+    approach: str
+    scale: str
+    protocol: str
+    workers: int
+    seed: int
+    epochs: int
+    policy: str
+    dataset: DatasetSpec
+    configs: tuple[ModelConfig, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
+        fields = dict(data)
+        fields["dataset"] = DatasetSpec(**fields["dataset"])
+        fields["configs"] = tuple(ModelConfig(**config) for config in fields["configs"])
+        return cls(**fields)
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A 31-bit seed from a run's seed and whatever else names its use.
+
+    Every unit's seed is ``derive_seed(seed, "unit", model, epoch, partition)``, so a unit draws the
+    same dropout masks wherever, whenever and by whichever approach it is run.
+    """
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1

@@ -1,0 +1,186 @@
+"""Where every role runs: the value that ``topology.json`` holds.
+
+Whoever starts a cluster writes the file, everything else only reads it. Node *i* carries segment
+*i* and worker *i*; node 0 carries the coordinator and the worker-scheduler as well. Secrets are
+named by their folder, so the file itself may be read by anyone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from experiments.errors import SpecError
+from experiments.files import write_atomically
+from experiments.specs.fields import Fields
+
+COORDINATOR = "coordinator"
+SEGMENT = "segment"
+SCHEDULER = "worker-scheduler"
+WORKER = "worker"
+
+FIRST_NODE_ROLES = (COORDINATOR, SCHEDULER)
+EVERY_NODE_ROLES = (SEGMENT, WORKER)
+ROLES = (COORDINATOR, SCHEDULER, SEGMENT, WORKER)
+"""All roles, those that others connect to first."""
+
+CACHE_BYTES = 2**30
+
+
+def roles_of_node(index: int) -> tuple[str, ...]:
+    """Roles that node ``index`` may carry."""
+    return ROLES if index == 0 else EVERY_NODE_ROLES
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine, or one share of a machine.
+
+    Attributes
+    ----------
+    index : position in the topology; also the number of its segment, worker and partition.
+    address : IP address or host name that its roles listen on, and nothing else.
+    data : absolute folder of its servers' files; no other node uses it.
+    ports : role to TCP port.
+    """
+
+    index: int
+    address: str
+    data: Path
+    ports: Mapping[str, int]
+
+    def endpoint(self, role: str) -> tuple[str, int]:
+        """Address and port of a role on this node."""
+        return self.address, self.ports[role]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "address": self.address,
+            "data": str(self.data),
+            "ports": dict(self.ports),
+        }
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A cluster: its nodes and what all its roles have to know.
+
+    Attributes
+    ----------
+    name : of the cluster, for people.
+    secrets : absolute folder of mode 0700, see :mod:`experiments.runtime.secrets`.
+    threads : threads a worker, or a segment's training, may compute with.
+    nodes : in order of their index.
+    user : unprivileged user that database servers started by root run as, or None.
+    cache_bytes : bound on the decoded rows that one worker or segment keeps in memory.
+    """
+
+    name: str
+    secrets: Path
+    threads: int
+    nodes: tuple[Node, ...]
+    user: str | None = None
+    cache_bytes: int = CACHE_BYTES
+
+    @property
+    def workers(self) -> int:
+        """W: the number of nodes, segments, workers and partitions."""
+        return len(self.nodes)
+
+    @property
+    def coordinator(self) -> tuple[str, int]:
+        """Address and port of the database's coordinator."""
+        return self.nodes[0].endpoint(COORDINATOR)
+
+    @property
+    def segments(self) -> tuple[tuple[str, int], ...]:
+        """Address and port of every segment, in order of the partitions."""
+        return tuple(node.endpoint(SEGMENT) for node in self.nodes)
+
+    @property
+    def scheduler(self) -> str:
+        """Address of the worker-scheduler as Dask writes it."""
+        address, port = self.nodes[0].endpoint(SCHEDULER)
+        return f"tls://{address}:{port}"
+
+    def nodes_of(self, role: str) -> tuple[Node, ...]:
+        """Nodes that carry ``role``."""
+        return self.nodes[:1] if role in FIRST_NODE_ROLES else self.nodes
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "secrets": str(self.secrets),
+            "threads": self.threads,
+            "nodes": [node.to_json() for node in self.nodes],
+            "user": self.user,
+            "cache_bytes": self.cache_bytes,
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the file whole or not at all."""
+        write_atomically(path, json.dumps(self.to_json(), indent=2) + "\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Topology:
+        """Read and check a topology file.
+
+        Raises
+        ------
+        SpecError
+            The file is missing, is not JSON, or a field is missing, unknown, of the wrong kind or
+            in conflict with another; the message names file and field.
+        """
+        try:
+            data = json.loads(path.read_bytes())
+        except OSError as error:
+            raise SpecError(f"{path}: cannot be read ({error.strerror})") from None
+        except ValueError as error:
+            raise SpecError(f"{path}: is not JSON ({error})") from None
+        return _topology(Fields(data, str(path)))
+
+
+def _topology(fields: Fields) -> Topology:
+    topology = Topology(
+        name=fields.text("name"),
+        secrets=fields.folder("secrets"),
+        threads=fields.number("threads", low=1),
+        nodes=tuple(_node(entry, index) for index, entry in enumerate(fields.items("nodes"))),
+        user=fields.text_or_none("user"),
+        cache_bytes=fields.number("cache_bytes", low=0, default=CACHE_BYTES),
+    )
+    fields.finish()
+    _check_apart(fields, topology)
+    return topology
+
+
+def _node(fields: Fields, index: int) -> Node:
+    if fields.number("index", low=0) != index:
+        raise fields.error("index", f"expected {index}: nodes are listed in order")
+    ports = fields.child("ports")
+    node = Node(
+        index=index,
+        address=fields.text("address"),
+        data=fields.folder("data"),
+        ports={role: ports.number(role, low=1, high=65535) for role in roles_of_node(index)},
+    )
+    ports.finish()
+    fields.finish()
+    return node
+
+
+def _check_apart(fields: Fields, topology: Topology) -> None:
+    """No two servers on one port, no two nodes of one machine in one folder."""
+    owners: dict[tuple[str, object], str] = {}
+    for node in topology.nodes:
+        where = f"nodes[{node.index}]"
+        claims: dict[str, object] = {f"{where}.data": node.data}
+        claims.update({f"{where}.ports.{role}": port for role, port in node.ports.items()})
+        for field, value in claims.items():
+            owner = owners.setdefault((node.address, value), field)
+            if owner != field:
+                raise fields.error(field, f"{value} is also {owner}")

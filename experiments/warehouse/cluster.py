@@ -1,0 +1,139 @@
+"""A client's view of the parallel database: its coordinator, its segments, their schema."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import psycopg2
+import psycopg2.extensions
+
+from experiments.errors import EnvironmentFault
+from experiments.warehouse.dialect import SEGMENTS_TABLE, Dialect, PostgresDialect, Segment
+from experiments.warehouse.server import DATABASE, SUPERUSER
+
+Connection = Any
+"""psycopg2's connection; the package has no types."""
+
+START_SECONDS = 30.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the servers are and how to speak to them. Holds no connection itself.
+
+    Attributes
+    ----------
+    coordinator : address and port.
+    segments : in order of their keys, 0 to N-1.
+    """
+
+    coordinator: tuple[str, int]
+    segments: tuple[Segment, ...]
+    password: str = field(repr=False)
+    dialect: Dialect = field(default_factory=PostgresDialect)
+
+    def connect(self, segment: Segment | None = None) -> Connection:
+        """A new autocommit session with the coordinator, or with one segment.
+
+        Raises
+        ------
+        EnvironmentFault
+            No server answers within :data:`START_SECONDS`, or it refuses the password.
+        """
+        address, port = self.coordinator if segment is None else (segment.address, segment.port)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                connection = psycopg2.connect(
+                    host=address,
+                    port=port,
+                    user=SUPERUSER,
+                    password=self.password,
+                    dbname=DATABASE,
+                    connect_timeout=10,
+                )
+            except psycopg2.OperationalError as error:
+                starting = "starting up" in str(error) or "Connection refused" in str(error)
+                if not starting or time.monotonic() > deadline:
+                    raise EnvironmentFault(
+                        f"the database at {address}:{port} does not answer: "
+                        f"{' '.join(str(error).split())}"
+                    ) from None
+                time.sleep(0.05)
+            else:
+                connection.autocommit = True
+                return connection
+
+    @contextlib.contextmanager
+    def session(self, segment: Segment | None = None) -> Iterator[Connection]:
+        """A session that is closed at the end of the block."""
+        connection = self.connect(segment)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def on_segments(self, action: Callable[[Segment], T]) -> list[T]:
+        """Run ``action`` for all segments at once; results in the order of the segments."""
+        with ThreadPoolExecutor(len(self.segments), "segment") as pool:
+            return list(pool.map(action, self.segments))
+
+    def setup(self) -> None:
+        """Install the extension everywhere and make the coordinator know its segments.
+
+        Idempotent: a coordinator that has its schema only learns the segments' addresses, which
+        may differ after a restart; a half-made one is redone.
+        """
+        with self.session() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s)", (SEGMENTS_TABLE,))
+            if cursor.fetchone()[0] is not None:
+                cursor.execute(self.dialect.coordinator_refresh(self.segments))
+                return
+        self.on_segments(self._setup_segment)
+        with self.session() as connection:
+            connection.autocommit = False
+            with connection, connection.cursor() as cursor:
+                # A failing statement is logged with its text, and this one holds a password.
+                cursor.execute("SET LOCAL log_min_error_statement = panic")
+                cursor.execute(_EXTENSION)
+                cursor.execute(
+                    self.dialect.coordinator_setup(self.segments, SUPERUSER, self.password)
+                )
+
+    def _setup_segment(self, segment: Segment) -> None:
+        with self.session(segment) as connection:
+            connection.autocommit = False
+            with connection, connection.cursor() as cursor:
+                cursor.execute(_EXTENSION)
+                cursor.execute(
+                    f"DROP TABLE IF EXISTS {SEGMENTS_TABLE};"
+                    f"CREATE TABLE {SEGMENTS_TABLE} (__dist_key__ integer NOT NULL "
+                    f"CHECK (__dist_key__ = {segment.key}));"
+                    f"INSERT INTO {SEGMENTS_TABLE} VALUES ({segment.key})"
+                )
+
+    def shard(self, table: str, columns: Mapping[str, str]) -> None:
+        """Make ``table``, which exists on every segment, one table on the coordinator."""
+        with self.session() as connection:
+            connection.autocommit = False
+            with connection, connection.cursor() as cursor:
+                cursor.execute(f"DROP TABLE IF EXISTS {table}")
+                cursor.execute(self.dialect.shard(table, columns, self.segments))
+
+    def tables(self) -> Sequence[str]:
+        """Names of the sharded tables that are complete."""
+        with self.session() as connection, connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+                "AND relkind IN ('p', 'r') ORDER BY 1"
+            )
+            return [name for (name,) in cursor.fetchall()]
+
+
+_EXTENSION = "CREATE EXTENSION IF NOT EXISTS cerebro_ds CASCADE"

@@ -1,0 +1,105 @@
+"""Targeted queries: statements that the planner dispatches to one segment alone.
+
+Each segment has one session with the coordinator that stays open, so that its backend on the
+segment keeps compiled models and decoded buffers. Model states lie in the model store, a folder
+shared with the segments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+
+from experiments.errors import ReproduceError
+from experiments.models.worker import TRAIN, Report, merge
+from experiments.paths import state
+from experiments.warehouse.cluster import Cluster
+
+
+class TargetedQueries:
+    """One open session per segment; a call blocks until its answer is there.
+
+    Every shape of statement is explained once per session before it runs, and refused if the
+    coordinator would fetch the rows.
+    """
+
+    def __init__(self, cluster: Cluster, content: str) -> None:
+        self._cluster = cluster
+        self._content = content
+        self._sessions = [cluster.connect() for _ in cluster.segments]
+        self._checked: set[tuple[int, str]] = set()
+        self._running: set[int] = set()
+        self._lock = threading.Lock()
+
+    def warm(self, worker: int, job: Mapping[str, Any]) -> Report:
+        return self._targeted(worker, "warm", job)
+
+    def create(self, worker: int, job: Mapping[str, Any], target: str) -> Report:
+        return self._targeted(worker, "create", {**job, "state": _in_store(target)})
+
+    def unit(
+        self, worker: int, kind: str, job: Mapping[str, Any], source: str, target: str | None
+    ) -> Report:
+        table, function = (
+            ("train_packed", "train") if kind == TRAIN else ("valid_packed", "evaluate")
+        )
+        work = {**job, "table": f"{table} {self._content}"}
+        reports = [
+            self._targeted(worker, "load_file", {**job, "state": _in_store(source)}),
+            self._query(
+                worker,
+                function,
+                self._cluster.dialect.targeted_scan(
+                    function, work, table, self._cluster.segments[worker].key
+                ),
+            ),
+        ]
+        if target is not None:
+            reports.append(self._targeted(worker, "dump_file", {"state": _in_store(target)}))
+        return merge(reports)
+
+    def cancel(self) -> None:
+        """Cancel every running query; the backends stay usable."""
+        with self._lock:
+            for worker in self._running:
+                with contextlib.suppress(psycopg2.Error):
+                    self._sessions[worker].cancel()
+
+    def close(self) -> None:
+        for session in self._sessions:
+            session.close()
+
+    def _targeted(self, worker: int, function: str, job: Mapping[str, Any]) -> Report:
+        key = self._cluster.segments[worker].key
+        return self._query(worker, function, self._cluster.dialect.targeted(function, job, key))
+
+    def _query(self, worker: int, function: str, statement: str) -> Report:
+        with self._sessions[worker].cursor() as cursor:
+            if (worker, function) not in self._checked:
+                cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}")
+                self._cluster.dialect.check_in_place(cursor.fetchone()[0], statement)
+                self._checked.add((worker, function))
+            with self._lock:
+                self._running.add(worker)
+            try:
+                cursor.execute(statement)
+            finally:
+                with self._lock:
+                    self._running.discard(worker)
+            rows = cursor.fetchall()
+        if len(rows) != 1 or rows[0][1] is None:
+            raise ReproduceError(f"segment {worker} has no rows for {function}: {statement[:200]}")
+        report = rows[0][1]
+        return json.loads(report) if isinstance(report, str) else dict(report)
+
+
+def _in_store(path: str) -> str:
+    """A state's file as the segments name it: relative to the folder of all stores."""
+    return os.path.relpath(Path(path), state().stores)

@@ -1,0 +1,115 @@
+"""Loading finished runs, and refusing to put together what does not belong together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from experiments.analysis.runs import comparable, load, load_result
+from experiments.errors import DataError, SpecError
+from experiments.paths import RunFolder
+from experiments.specs.model import DatasetSpec, ModelConfig
+from tests.analysis.synthetic_runs import CTQ_S, spec, typical, write_run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_run(tmp_path / "ctq-1", spec(), typical(spec(), CTQ_S))
+
+
+def test_a_finished_run_comes_back_as_it_was_written(folder: Path) -> None:
+    run = load(folder)
+    assert run.name == "ctq-1"
+    assert run.spec == spec()
+    assert run.evidence == "measured"
+    assert run.seconds == {"etl": 1.0, "init": 2.0, "train": 3.0}
+    assert run.events[0].kind == "run_started"
+    assert run.events[-1].kind == "run_finished"
+
+
+def test_a_run_without_result_is_an_error(folder: Path) -> None:
+    RunFolder(folder).result.unlink()
+    with pytest.raises(DataError, match=r"ctq-1: the run is not finished"):
+        load(folder)
+
+
+def test_a_run_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such run"):
+        load_result(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("name", ["run", "journal"])
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    path = getattr(RunFolder(folder), name)
+    path.unlink()
+    with pytest.raises(DataError, match=path.name):
+        load(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"run": "a", "spec": {}}'])
+def test_a_damaged_result_is_named(folder: Path, content: str) -> None:
+    RunFolder(folder).result.write_text(content)
+    with pytest.raises(DataError, match=r"result\.json"):
+        load(folder)
+
+
+def test_unknown_evidence_is_refused(folder: Path) -> None:
+    path = RunFolder(folder).result
+    path.write_text(json.dumps({**json.loads(path.read_text()), "evidence": "imputed"}))
+    with pytest.raises(DataError, match="'imputed'"):
+        load(folder)
+
+
+def test_a_torn_last_line_is_left_out(folder: Path) -> None:
+    events = load(folder).events
+    with RunFolder(folder).journal.open("a") as journal:
+        journal.write('{"kind": "sp')
+    assert load(folder).events == events
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("scale", "laptop"),
+        ("protocol", "paper"),
+        ("workers", 3),
+        ("epochs", 2),
+        ("dataset", DatasetSpec("fashion-mnist", 2400, 801)),
+        ("configs", (ModelConfig("vgg-tiny", 1e-4, 1e-4, 32),)),
+    ],
+)
+def test_runs_that_differ_in_more_than_approach_and_seed_are_refused(
+    tmp_path: Path, setting: str, value: Any
+) -> None:
+    changed = spec(approach="ma", **{setting: value})
+    runs = [
+        load(write_run(tmp_path / "a", spec(), typical(spec(), CTQ_S))),
+        load(write_run(tmp_path / "b", changed, typical(changed, CTQ_S))),
+    ]
+    with pytest.raises(SpecError, match=f"a and b: they differ in {setting}"):
+        comparable(runs)
+
+
+def test_kinds_of_evidence_are_never_mixed(tmp_path: Path) -> None:
+    spans = typical(spec(), CTQ_S)
+    runs = [
+        load(write_run(tmp_path / "a", spec(), spans)),
+        load(write_run(tmp_path / "b", spec(seed=2), spans, evidence="emulated")),
+    ]
+    with pytest.raises(SpecError, match="evidence"):
+        comparable(runs)
+
+
+def test_the_same_approach_and_seed_twice_is_refused(tmp_path: Path) -> None:
+    spans = typical(spec(), CTQ_S)
+    runs = [load(write_run(tmp_path / name, spec(), spans)) for name in "ab"]
+    with pytest.raises(SpecError, match="both ctq with seed 1"):
+        comparable(runs)
+
+
+def test_no_run_is_refused() -> None:
+    with pytest.raises(SpecError, match="at least one"):
+        comparable([])

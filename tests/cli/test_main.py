@@ -1,0 +1,69 @@
+"""The command line: what it answers, and that a wrong word is one line and exit code 2."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from experiments.cli.main import main
+from experiments.cli.progress import duration
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--figure", "9z"], ["unknown figure '9z'", "did you mean '9b'"]),
+        (["--figure", "9b", "--scale", "smok"], ["unknown scale 'smok'", "did you mean 'smoke'"]),
+        (["--experiment", "brekdown"], ["unknown experiment", "did you mean 'breakdown'"]),
+        (["--all", "--workers", "9"], ["--workers 9", "1 to 8"]),
+        (["--all", "--workers", "0"], ["--workers 0", "1 to 8"]),
+        (["--plan", "--protocol", "papr"], ["unknown protocol 'papr'", "equal"]),
+        (["--all", "--runtime", "docker"], ["--runtime docker", "local processes"]),
+        (["--all", "--policy", "rundom", "--plan"], ["unknown policy", "did you mean 'random'"]),
+        (["--all", "--scale", "paper", "--plan"], ["unknown data set 'imagenet'"]),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(
+    arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+def test_without_a_command_it_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "examples:" in capsys.readouterr().out
+
+
+def test_list_names_figures_and_experiments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", "--json", "--scale", "smoke"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    found = {(row["kind"], row["id"]): row for row in rows}
+    assert found["figure", "9b"]["evidence"] == "measured"
+    assert "Figure 9B" in found["figure", "9b"]["place"]
+    assert found["experiment", "breakdown"]["state"] == "0 of 2 runs"
+    assert main(["--list", "--scale", "smoke"]) == 0
+    assert "breakdown" in capsys.readouterr().out
+
+
+def test_plan_says_what_would_run_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--plan", "--figure", "9B", "--scale", "smoke", "--json"]) == 0
+    runs = json.loads(capsys.readouterr().out)
+    assert [run["spec"]["approach"] for run in runs] == ["cerebro-standalone", "ctq"]
+    assert {run["state"] for run in runs} == {"missing"}
+    assert {run["reason"] for run in runs} == {"has not been run"}
+    assert main(["--plan", "--all", "--scale", "smoke"]) == 0
+    assert "2 of 2 runs to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(8.4, "8 s"), (125, "2 min 05 s"), (12_000, "3 h 20 min")]
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

@@ -1,0 +1,66 @@
+"""What every approach owes, whatever its traits; and that every trait has a suite."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from experiments.approaches.base import find
+from experiments.paths import state
+from experiments.runner.plan import RunState, planned
+from experiments.specs.load import approaches, experiments
+from tests.contracts.conftest import Finished
+
+Runs = Callable[..., Finished]
+
+
+@pytest.mark.parametrize("name", approaches())
+def test_declared_traits_have_suites(name: str) -> None:
+    assert find(name).traits
+    for trait in find(name).traits:
+        suite = Path(__file__).with_name(f"test_{trait.value.replace('-', '_')}.py")
+        assert suite.exists(), f"{name} declares {trait.value}, which has no suite"
+
+
+@pytest.mark.parametrize("name", approaches())
+def test_takes_part_in_experiments_that_exist(name: str) -> None:
+    assert approaches()[name].experiments
+    assert set(approaches()[name].experiments) <= set(experiments())
+
+
+@pytest.mark.parametrize("name", approaches())
+def test_a_run_ends_with_its_result_and_leaves_nothing_else(name: str, finished: Runs) -> None:
+    done = finished(name)
+    result = json.loads(done.run.folder.result.read_text())
+    assert result["evidence"] == "measured"
+    assert result["spec"] == json.loads(json.dumps(done.run.spec.to_json()))
+    assert done.events[-1].kind == "run_finished"
+    assert planned(done.run.spec).state is RunState.DONE
+    assert not (state().clusters / done.run.name).exists()
+    assert not (state().stores / done.run.name).exists()
+    leftovers = [
+        process.info["pid"]
+        for process in psutil.process_iter(["pid", "cmdline"])
+        if done.run.name in " ".join(process.info["cmdline"] or ())
+    ]
+    assert not leftovers
+
+
+@pytest.mark.parametrize("name", approaches())
+def test_approaches_start_from_the_same_weights(name: str, finished: Runs) -> None:
+    """The first batch of a model's first unit has the same loss wherever the order is the same."""
+    first = next(iter(approaches()))
+    one, other = finished(first), finished(name, f"replay:{finished(first).run.name}")
+    losses = [
+        next(
+            event.detail["loss"]
+            for event in done.events
+            if event.kind == "unit_finished" and event.model == 0
+        )
+        for done in (one, other)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
