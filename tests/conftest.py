@@ -1,4 +1,4 @@
-"""One state folder for the whole test session, away from the user's, readable by any user."""
+"""One state folder for the whole session, away from the user's; one thread, the same bits."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from experiments.models import frameworks
+
 _STATE = Path(tempfile.mkdtemp(prefix="cerebro-ds-tests-", dir="/var/tmp"))
 _STATE.chmod(0o755)
 os.environ["CEREBRO_DS_HOME"] = str(_STATE)
-# Replays in this process must round as a worker's one thread does.
-for _variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-    os.environ[_variable] = "1"
 os.environ["CEREBRO_DS_ARTIFACTS"] = str(_STATE / "artifacts")
+
+# Replays in this process must round as a worker's one thread does.
+frameworks.set_threads(1)
+frameworks.deterministic()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from experiments.datasets import find_source
 from experiments.errors import DataError, SpecError
+from experiments.mop.policy import POLICIES
 from experiments.paths import Artifacts, RunFolder
 from experiments.runner import fingerprint
 from experiments.specs.load import approaches_of, experiments, figures, nearest, run_spec
@@ -89,6 +91,7 @@ def plan(
                 seed=seed,
                 policy=policy,
             )
+            _check(spec)
             runs.append(planned(spec))
     if not runs:
         raise SpecError(f"no approach takes part in {', '.join(experiment_ids)}")
@@ -117,6 +120,18 @@ def planned(spec: RunSpec) -> PlannedRun:
         reason = f"was interrupted after {done} units: goes on"
         return PlannedRun(name, spec, parts, RunState.PARTIAL, reason)
     return PlannedRun(name, spec, parts, RunState.MISSING, _why(identity, name, parts))
+
+
+def _check(spec: RunSpec) -> None:
+    """Names in a spec that only lower rooms know, before anything starts."""
+    find_source(spec.dataset.name)
+    name, _, source = spec.policy.partition(":")
+    if name not in POLICIES:
+        raise nearest("policy", name, POLICIES)
+    if (name == "replay") != bool(source):
+        raise SpecError(f"policy {spec.policy!r}: only replay takes a run, as replay:RUN")
+    if source and not Artifacts().run(source).result.exists():
+        raise SpecError(f"policy {spec.policy!r}: there is no finished run {source}")
 
 
 def _why(identity: str, name: str, parts: dict[str, str]) -> str:

@@ -21,6 +21,8 @@ from experiments.cli.progress import duration
         (["--plan", "--protocol", "papr"], ["unknown protocol 'papr'", "equal"]),
         (["--all", "--runtime", "docker"], ["--runtime docker", "local processes"]),
         (["--all", "--policy", "rundom", "--plan"], ["unknown policy", "did you mean 'random'"]),
+        (["--all", "--policy", "replay:no-such-run", "--plan"], ["no finished run no-such-run"]),
+        (["--all", "--policy", "replay", "--plan"], ["replay:RUN"]),
         (["--all", "--scale", "paper", "--plan"], ["unknown data set 'imagenet'"]),
     ],
 )

@@ -1,4 +1,4 @@
-"""One thread and deterministic kernels for every test of this process that trains."""
+"""Small jobs and data for sessions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from experiments.models import frameworks
 from experiments.models.session import Session
-
-frameworks.set_threads(1)
-frameworks.deterministic()
 
 Data = tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]
 

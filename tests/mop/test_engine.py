@@ -357,6 +357,7 @@ def test_an_epoch_without_evaluation_can_be_ended(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.jsonl", "fake") as journal:
         engine = Engine(2, 2, RandomPolicy(1), executor, journal, executor.store, history=())
         engine.run_epoch(1)
+        assert executor.store.held == {0: {2}, 1: {2}}, "older versions are discarded on the way"
         engine.end_epoch(1)
         engine.end_epoch(1)
     kinds = [event.kind for event in read(tmp_path / "journal.jsonl")]

@@ -39,7 +39,7 @@ def test_every_field_of_the_spec_counts() -> None:
         {"configs": SPEC.configs[:1]},
     )
     for change in others:
-        other = fingerprint.parts(replace(SPEC, **change))  # type: ignore[arg-type]
+        other = fingerprint.parts(replace(SPEC, **change))
         assert fingerprint.changed(base, other) == ["spec"]
         assert fingerprint.short(other) != fingerprint.short(base)
 

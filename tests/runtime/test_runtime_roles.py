@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from experiments.errors import SpecError
+from experiments.lifetime import SUPERVISOR_VARIABLE, USER_ERROR_STATUS
 from experiments.paths import CHECKOUT
 from experiments.runtime import roles
-from experiments.runtime.process import SUPERVISOR_VARIABLE, USER_ERROR_STATUS
 from experiments.specs.topology import ROLES, SCHEDULER, Node, Topology
 
 

@@ -13,7 +13,8 @@ from experiments.warehouse.copy_binary import SIGNATURE, TRAILER, ByteStream, en
 
 def decode(stream: bytes) -> list[tuple[bytes, ...]]:
     assert stream.startswith(SIGNATURE)
-    position, rows = len(SIGNATURE), []
+    position = len(SIGNATURE)
+    rows: list[tuple[bytes, ...]] = []
     while True:
         (fields,) = struct.unpack_from(">h", stream, position)
         position += 2

@@ -14,6 +14,7 @@ from experiments.datasets import PreparedDataset, one_hot
 from experiments.errors import DataError
 from experiments.warehouse import load as load_module
 from experiments.warehouse.cluster import Cluster
+from experiments.warehouse.copy_binary import encode_rows
 from experiments.warehouse.load import load
 from experiments.warehouse.pack import STORAGE, pack, rows_per_buffer
 
@@ -52,13 +53,12 @@ def test_loading_again_replaces_the_table(cluster: Cluster, dataset: PreparedDat
 def test_a_load_that_fails_leaves_no_table_anywhere(
     cluster: Cluster, dataset: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode = load_module.encode_rows
 
     def spoil(key: int, first: int, x: Any, y: Any) -> bytes:
         if key == 1:
             x = x.copy()
             x[3, 5] += 1
-        return encode(key, first, x, y)
+        return encode_rows(key, first, x, y)
 
     monkeypatch.setattr(load_module, "encode_rows", spoil)
     with pytest.raises(DataError, match=r"table spoilt on segment 1: rows 0 to \d+ differ"):
