@@ -17,9 +17,9 @@ _STATE.chmod(0o755)
 os.environ["CEREBRO_DS_HOME"] = str(_STATE)
 os.environ["CEREBRO_DS_ARTIFACTS"] = str(_STATE / "artifacts")
 
-# Replays in this process must round as a worker's one thread does.
+# Replays in this process must round as the workers do, which inherit the variable.
 frameworks.set_threads(1)
-frameworks.deterministic()
+os.environ[frameworks.DETERMINISTIC_VARIABLE] = "1"
 
 
 @pytest.fixture(scope="session", autouse=True)

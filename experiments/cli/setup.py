@@ -136,6 +136,8 @@ def pip_install(
     settings = {"TMPDIR": str(home.scratch), "PYTHONUNBUFFERED": "1"}
     if run([*pip, "-r", str(lock)], home.log, tick, settings, [held]) != 0:
         reason = last_error(home.log)
+        if re.search(r"WARNING: Retrying|Could not fetch URL", home.log.read_text("utf-8")):
+            reason = f"a package index did not answer; {reason}"
         raise EnvironmentFault(f"pip could not set up the environment: {reason} (log: {home.log})")
 
 

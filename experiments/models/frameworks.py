@@ -15,6 +15,9 @@ from experiments.errors import SpecError
 
 FRAMEWORKS = ("tensorflow", "torch")
 
+DETERMINISTIC_VARIABLE = "CEREBRO_DS_DETERMINISTIC"
+"""Set to anything, it has the effect of :func:`deterministic` in every process that inherits it."""
+
 
 @dataclass
 class _Process:
@@ -75,6 +78,8 @@ def start(framework: str) -> None:
         raise SpecError(f"no framework {framework!r}; did you mean {near[0]!r}?")
     if _process.started == framework:
         return
+    if os.environ.get(DETERMINISTIC_VARIABLE):
+        _process.deterministic = True
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = framework
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -46,6 +46,7 @@ def drive(root: Path) -> None:
         journal.append("run_started", resumed=bool(history))
         with _stage(journal, "dataset"):
             dataset = prepare(spec.dataset, spec.workers, spec.seed)
+            dataset.verify()
         context = RunContext(spec, dataset, topology, journal, store, history)
         approach = find(spec.approach)(context)
         try:

@@ -94,6 +94,14 @@ def test_a_wrong_hash_is_one_line_and_names_the_log(door: Door) -> None:
     assert not (door.environment / "complete.json").exists()
 
 
+def test_an_index_that_does_not_answer_is_named_as_the_cause(door: Door) -> None:
+    shutil.rmtree(door.wheels)
+    settings = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": "http://127.0.0.1:9/", "PIP_RETRIES": "1"}
+    done = door.start("--list", "--quiet", **settings)
+    assert done.returncode == 2
+    assert "a package index did not answer" in done.stderr
+
+
 def test_two_starts_at_once_make_it_once(door: Door) -> None:
     pair = [
         subprocess.Popen(

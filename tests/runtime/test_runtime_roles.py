@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from experiments.errors import SpecError
-from experiments.lifetime import SUPERVISOR_VARIABLE, USER_ERROR_STATUS
+from experiments.lifetime import SUPERVISOR_VARIABLE
 from experiments.paths import CHECKOUT
 from experiments.runtime import roles
+from experiments.runtime.process import USER_ERROR_STATUS
 from experiments.specs.topology import ROLES, SCHEDULER, Node, Topology
 
 
@@ -73,7 +74,7 @@ def test_a_role_whose_parent_ended_before_it_began_ends_too(topology_file: Path)
     arguments = (SCHEDULER, "--topology", str(topology_file), "--node", "0")
     done = role(*arguments, **{SUPERVISOR_VARIABLE: "999999999"})
     assert done.returncode == 1
-    assert "process 999999999, which started this role, has ended" in done.stderr
+    assert "process 999999999, which started this one, has ended" in done.stderr
 
 
 def test_the_command_line_does_not_import_distributed() -> None:
