@@ -18,8 +18,8 @@ from experiments.errors import DataError
 
 HASH_THREADS = 4
 
-Features: TypeAlias = np.memmap[tuple[int, ...], np.dtype[np.float32]]
-Labels: TypeAlias = np.memmap[tuple[int, ...], np.dtype[np.int16]]
+Features: TypeAlias = NDArray[np.float32]
+Labels: TypeAlias = NDArray[np.int16]
 
 
 def one_hot(y: ArrayLike, classes: int) -> NDArray[np.int16]:
@@ -48,7 +48,7 @@ def one_hot(y: ArrayLike, classes: int) -> NDArray[np.int16]:
 
 @dataclass(frozen=True)
 class Partition:
-    """The rows of one partition, memory mapped and read-only.
+    """The rows of one partition; from a prepared data set they are memory mapped and read-only.
 
     Attributes
     ----------

@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import shutil
@@ -19,17 +20,26 @@ import psutil
 
 from experiments import __version__
 from experiments.approaches.base import find
+from experiments.datasets import find_source
 from experiments.errors import EnvironmentFault, ReproduceError, UserError
 from experiments.files import write_atomically
 from experiments.lifetime import SUPERVISOR_VARIABLE
-from experiments.paths import CHECKOUT, state
+from experiments.paths import CHECKOUT, STATE_VARIABLE, state
 from experiments.runner.plan import PlannedRun
 from experiments.runtime.local import LocalRuntime
+from experiments.specs.model import RunSpec
+from experiments.specs.topology import CACHE_BYTES
 from experiments.telemetry.journal import Event, parse
 
 WORKER_BYTES = 900 * 2**20
 """Memory of a process that trains: TensorFlow, a small model and its shard (measured: 0.5 to
 0.7 GB)."""
+
+DATA_COPIES = 3
+"""On disk: the prepared partitions, the loaded table and the packed one."""
+
+SPARE_BYTES = 2**30
+"""Beyond the data: server files, model states, logs."""
 
 WATCH_SECONDS = 0.2
 STOP_SECONDS = 6.0
@@ -51,7 +61,7 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
         After everything started has been stopped. Finished units are kept.
     """
     approach = find(run.spec.approach)
-    _check_machine(run, trains_in=len(approach.roles))
+    _check_machine(run.spec)
     folder = run.folder
     folder.root.mkdir(parents=True, exist_ok=True)
     write_atomically(folder.run, json.dumps(_record(run), indent=1))
@@ -59,6 +69,9 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
     stores = state().stores / run.name
     threads = max(1, (os.cpu_count() or 1) // run.spec.workers)
     with LocalRuntime(root) as runtime:
+        if not folder.journal.exists():
+            runtime.forget()
+            shutil.rmtree(stores, ignore_errors=True)
         topology = runtime.make_topology(run.name, run.spec.workers, threads)
         _shared_folder(stores, topology.user)
         runtime.start(topology, approach.roles)
@@ -167,21 +180,24 @@ def _record(run: PlannedRun) -> dict[str, object]:
     }
 
 
-def _check_machine(run: PlannedRun, trains_in: int) -> None:
+def _check_machine(spec: RunSpec) -> None:
     """Refuse before anything starts what this machine cannot hold."""
-    need = run.spec.workers * WORKER_BYTES
+    shape = find_source(spec.dataset.name).info.input_shape
+    data = 4 * math.prod(shape) * (spec.dataset.train_rows + spec.dataset.valid_rows)
+    memory = spec.workers * WORKER_BYTES + min(data, spec.workers * CACHE_BYTES)
     available = psutil.virtual_memory().available
-    if trains_in and available < need:
+    if available < memory:
         raise EnvironmentFault(
-            f"{run.name} needs about {need / 2**30:.1f} GiB of memory for {run.spec.workers} "
-            f"workers and {available / 2**30:.1f} GiB are free: use fewer with --workers"
+            f"{spec.experiment} needs about {memory / 2**30:.1f} GiB of memory for "
+            f"{spec.workers} workers and {available / 2**30:.1f} GiB are free: use fewer with "
+            "--workers, or a smaller --scale"
         )
     root = state().root
     root.mkdir(parents=True, exist_ok=True)
-    disk = 2 * 2**30
+    disk = DATA_COPIES * data + SPARE_BYTES
     free = shutil.disk_usage(root).free
     if free < disk:
         raise EnvironmentFault(
-            f"{run.name} needs about {disk / 2**30:.0f} GiB of disk and {root} has "
-            f"{free / 2**30:.1f} GiB free: free some, or set CEREBRO_DS_HOME to another folder"
+            f"{spec.experiment} needs about {disk / 2**30:.1f} GiB of disk and {root} has "
+            f"{free / 2**30:.1f} GiB free: free some, or set {STATE_VARIABLE} to another folder"
         )

@@ -32,6 +32,7 @@ from experiments.specs.topology import (
 )
 
 ADDRESS = "127.0.0.1"
+LOCK = "lock"
 DATABASE_USER = "postgres"
 START_SECONDS = 60.0
 GRACE_SECONDS = 5.0
@@ -115,6 +116,13 @@ class LocalRuntime:
         topology = Topology(name, secrets.folder, threads, tuple(nodes), user, cache_bytes)
         topology.write(self.topology_file)
         return topology
+
+    def forget(self) -> None:
+        """Remove what an earlier process left in the cluster's folder, running roles included."""
+        self._take_over()
+        for path in self.root.iterdir():
+            if path.name != LOCK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def start(self, topology: Topology, roles: Sequence[str]) -> None:
         """Start ``roles`` on all their nodes; those that run are left alone.
@@ -224,7 +232,7 @@ class LocalRuntime:
             return
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o755)
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from experiments.datasets import PreparedDataset, one_hot
 from experiments.errors import DataError
 from experiments.warehouse import load as load_module
 from experiments.warehouse.cluster import Cluster
-from experiments.warehouse.copy_binary import encode_rows
+from experiments.warehouse.copy_binary import ByteStream, encode_rows
 from experiments.warehouse.load import load
 from experiments.warehouse.pack import STORAGE, pack, rows_per_buffer
 
@@ -66,6 +67,27 @@ def test_a_load_that_fails_leaves_no_table_anywhere(
     assert "spoilt" not in cluster.tables()
     for key in (0, 1):
         assert fetch(cluster, "SELECT to_regclass('spoilt')", key) == [(None,)]
+
+
+def test_a_load_holds_one_block_at_a_time(dataset: PreparedDataset) -> None:
+    """Memory does not grow with the table: 64 MB stream through a few blocks of 4 MB."""
+    rows = 2**16
+    part = replace(
+        dataset.partition("train", 0),
+        x=np.broadcast_to(np.float32(1), (rows, 16, 16, 1)),
+        y=np.zeros(rows, np.int16),
+    )
+    block = load_module.BLOCK_BYTES // part.x[0].nbytes
+    tracemalloc.start()
+    try:
+        stream = ByteStream(load_module._blocks(1, part, block))
+        while stream.read(2**18):
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert stream.bytes > rows * 1024
+    assert peak < 5 * load_module.BLOCK_BYTES
 
 
 @pytest.mark.parametrize("storage", sorted(STORAGE))
