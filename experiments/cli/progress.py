@@ -77,7 +77,7 @@ class Progress:
         self._tracker = None
         if self._live:
             self._bars.remove_task(self._task)
-            self._live.update(self._bars)
+            self._live.update(self._bars, refresh=True)
         self.say(f"    {run.spec.approach} done in {duration(seconds)}")
 
     def watch(self, event: Event) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from experiments.cli.progress import Progress
 from experiments.errors import DataError
-from experiments.paths import Artifacts
 from experiments.runner.plan import PlannedRun, RunState, discard
 
 
@@ -58,4 +57,4 @@ def _build(name: str, runs: Sequence[PlannedRun], scale: str, progress: Progress
     else:
         progress.say(f"figure {name}: building")
         notebooks.build(name, parameters)
-    return [str(path) for path in sorted(Artifacts().figures(scale).glob(f"{name}.*"))]
+    return [str(path) for path in parameters.files(name).outputs]
