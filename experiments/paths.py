@@ -132,6 +132,7 @@ class RunFolder:
 
 
 LOCK = CHECKOUT / "images" / "locks" / "main.txt"
+BENCHMARKS = CHECKOUT / "benchmarks"
 NOTEBOOKS = CHECKOUT / "papermill_notebooks"
 SPECS = PACKAGE / "specs"
 EXTENSION = PACKAGE / "warehouse" / "extension"

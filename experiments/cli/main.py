@@ -51,6 +51,9 @@ def parser() -> argparse.ArgumentParser:
         help="lint, types and tests; or pytest ARGs",
     )
     what.add_argument(
+        "--benchmark", nargs=argparse.REMAINDER, metavar="NAME", help="run benchmarks/NAME.py"
+    )
+    what.add_argument(
         "--clean",
         action="store_true",
         help="stop what is left over, remove runs; with --all also figures, data, environments",
@@ -98,6 +101,7 @@ def main(arguments: Sequence[str]) -> int:
 def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int] | None:
     chosen = (
         (options.test is not None, _test),
+        (options.benchmark is not None, _benchmark),
         (options.doctor, _doctor),
         (options.clean, _clean),
         (options.list, _list),
@@ -144,6 +148,12 @@ def _test(options: argparse.Namespace) -> int:
     from experiments.cli.testing import test
 
     return test(options.test)
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    from experiments.cli.testing import benchmark
+
+    return benchmark(options.benchmark)
 
 
 def _clean(options: argparse.Namespace) -> int:

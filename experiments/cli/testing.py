@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments.cli.progress import duration
-from experiments.paths import CHECKOUT
+from experiments.paths import BENCHMARKS, CHECKOUT
+from experiments.specs.load import nearest
 
 STAGES = (
     ("lint", ("ruff", "check", ".")),
@@ -40,6 +41,14 @@ def test(arguments: Sequence[str]) -> int:
     if failed:
         print(f"failed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
+
+
+def benchmark(arguments: Sequence[str]) -> int:
+    """Run one of ``benchmarks/``; 0 if it ended well, else 1."""
+    known = [path.stem for path in sorted(BENCHMARKS.glob("*.py"))]
+    if not arguments or arguments[0] not in known:
+        raise nearest("benchmark", arguments[0] if arguments else "", known)
+    return _run(("python", str(BENCHMARKS / f"{arguments[0]}.py"), *arguments[1:]))
 
 
 def _run(command: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from experiments.warehouse.cluster import Cluster
 from experiments.warehouse.dialect import PACKED_COLUMNS, Segment, quote
+from experiments.warehouse.load import IN_KEY_ORDER
 
 BUFFER_BYTES = 4 * 2**20
 
@@ -91,6 +92,7 @@ def _pack_segment(
     with cluster.session(segment) as session:
         session.autocommit = False
         with session, session.cursor() as cursor:
+            cursor.execute(IN_KEY_ORDER)
             cursor.execute(
                 f"DROP TABLE IF EXISTS {table};"
                 f"CREATE TABLE {table} ({columns}, CHECK (__dist_key__ = {segment.key}));"
@@ -102,10 +104,12 @@ def _pack_segment(
                 SELECT {segment.key}, b.x, b.y, ARRAY[b.n, {dims}], ARRAY[b.n, {classes}], i
                 FROM generate_series(0, (SELECT max(id) FROM {source}) / {per_buffer}) AS i,
                 LATERAL (
-                  SELECT count(*)::integer AS n, string_agg(x, ''::bytea ORDER BY id) AS x,
+                  SELECT count(*)::integer AS n, string_agg(x, ''::bytea) AS x,
                          string_agg(set_byte(decode(repeat('0000', {classes}), 'hex'), 2 * y, 1),
-                                    ''::bytea ORDER BY id) AS y
-                  FROM {source} WHERE id >= i * {per_buffer} AND id < (i + 1) * {per_buffer}
+                                    ''::bytea) AS y
+                  FROM (SELECT x, y FROM {source}
+                        WHERE id >= i * {per_buffer} AND id < (i + 1) * {per_buffer}
+                        ORDER BY id) AS rows
                 ) AS b""")
             return int(cursor.rowcount)
 

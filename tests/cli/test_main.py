@@ -16,6 +16,8 @@ from experiments.cli.progress import duration
         (["--figure", "9z"], ["unknown figure '9z'", "did you mean '9b'"]),
         (["--figure", "9b", "--scale", "smok"], ["unknown scale 'smok'", "did you mean 'smoke'"]),
         (["--experiment", "brekdown"], ["unknown experiment", "did you mean 'breakdown'"]),
+        (["--benchmark", "trainig"], ["unknown benchmark", "did you mean 'training'"]),
+        (["--benchmark"], ["unknown benchmark", "loading"]),
         (["--all", "--workers", "9"], ["--workers 9", "1 to 8"]),
         (["--all", "--workers", "0"], ["--workers 0", "1 to 8"]),
         (["--plan", "--protocol", "papr"], ["unknown protocol 'papr'", "equal"]),

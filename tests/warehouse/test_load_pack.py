@@ -57,7 +57,7 @@ def test_a_load_that_fails_leaves_no_table_anywhere(
 
     def spoil(key: int, first: int, x: Any, y: Any) -> bytes:
         if key == 1:
-            x = x.copy()
+            x = x.copy()  # the sums were taken of the rows as they were
             x[3, 5] += 1
         return encode_rows(key, first, x, y)
 
@@ -80,7 +80,7 @@ def test_a_load_holds_one_block_at_a_time(dataset: PreparedDataset) -> None:
     block = load_module.BLOCK_BYTES // part.x[0].nbytes
     tracemalloc.start()
     try:
-        stream = ByteStream(load_module._blocks(1, part, block))
+        stream = ByteStream(load_module._blocks(1, part, block, []))
         while stream.read(2**18):
             pass
         _, peak = tracemalloc.get_traced_memory()
