@@ -196,6 +196,7 @@ def evaluations(run: Run) -> pd.DataFrame:
             "config": run.spec.configs[event.model].key,
             "epoch": event.epoch,
             **event.detail,
+            "loss": float(event.detail.get("loss", "nan")),
         }
     first = [*_RUN, "model", "config", "epoch", "split"]
     table = pd.DataFrame(list(last.values()))

@@ -117,7 +117,7 @@ class HoppingExecutor:
         return UnitResult(
             spans=spans_of(report),
             rows=report["rows"],
-            loss=report["loss"],
+            loss=float(report["loss"]),
             metrics=report["metrics"],
             counters=report["counters"],
         )

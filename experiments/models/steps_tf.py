@@ -143,7 +143,9 @@ def _cross_entropy(logits: Any, y: Any) -> Any:
 
 
 def _top1(logits: Any, y: Any) -> Any:
-    return tf.math.count_nonzero(tf.equal(tf.argmax(logits, 1), tf.argmax(y, 1)))
+    """Rows whose label has the highest logit; a row without finite logits has no answer."""
+    answered = tf.reduce_all(tf.math.is_finite(logits), 1)
+    return tf.math.count_nonzero(answered & tf.equal(tf.argmax(logits, 1), tf.argmax(y, 1)))
 
 
 def _size(variable: Any) -> int:

@@ -63,7 +63,7 @@ class TorchStep:
         with torch.no_grad():
             self._apply_adam(list(gradients))
             self._loss_sum += losses.sum()
-            self._correct[0] += (logits.argmax(1) == labels.argmax(1)).sum()
+            self._correct[0] += _top1(logits, labels.argmax(1))
 
     def _apply_adam(self, gradients: list[Any]) -> None:
         """One step of Adam on ``gradient + 2 λ w``, in Keras' arrangement of the formula."""
@@ -91,7 +91,7 @@ class TorchStep:
             own = logits.gather(1, target)
             in_top = ((logits > own).sum(1) < TOP_K) & own.isfinite().squeeze(1)
             self._loss_sum += losses.sum()
-            self._correct[0] += (logits.argmax(1, keepdim=True) == target).sum()
+            self._correct[0] += _top1(logits, target.squeeze(1))
             self._correct[1] += in_top.sum()
 
     def reset_totals(self) -> None:
@@ -119,3 +119,8 @@ def _assign(tensors: list[Any], flat: Floats) -> None:
             np.copyto(target.numpy(), piece)
         else:
             target.copy_(torch.tensor(piece))
+
+
+def _top1(logits: Any, target: Any) -> Any:
+    """Rows whose label has the highest logit; a row without finite logits has no answer."""
+    return (logits.isfinite().all(1) & (logits.argmax(1) == target)).sum()

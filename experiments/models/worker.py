@@ -19,14 +19,15 @@ import numpy.typing as npt
 
 from experiments.models.session import Session
 from experiments.telemetry.clock import UnitClock
-from experiments.telemetry.journal import Span
+from experiments.telemetry.journal import Span, number
 
 Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]
 """A block: x float32 [n, *input_shape] and y int16 one-hot [n, classes]."""
 
 Report = dict[str, Any]
 """JSON-able answer of a step: ``spans`` as [phase, start_ns, end_ns, bytes], ``counters`` and, at
-the end of a unit, ``rows``, ``loss`` (mean per row) and ``metrics``."""
+the end of a unit, ``rows``, ``loss`` (mean per row, as :func:`~experiments.telemetry.journal.number`
+writes it) and ``metrics``."""
 
 TRAIN, VALID = "train", "valid"
 
@@ -123,7 +124,7 @@ class UnitWorker:
                 "top5_error": 1 - outcome.top5_correct / rows,
             }
         self._clock.lap(kind)
-        return {**self._report(), "rows": rows, "loss": loss / rows, "metrics": metrics}
+        return {**self._report(), "rows": rows, "loss": number(loss / rows), "metrics": metrics}
 
     def _report(self) -> Report:
         spans = [[s.phase, s.start_ns, s.end_ns, s.bytes] for s in self._clock.spans()]

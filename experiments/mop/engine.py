@@ -17,7 +17,7 @@ from experiments.mop.policy import Policy, Sweep
 from experiments.mop.progress import Progress, Score, pool
 from experiments.mop.state import Board, UnitTimes
 from experiments.mop.unit import Executor, Kind, Outcome, Unit, UnitResult
-from experiments.telemetry.journal import Event, Journal, read
+from experiments.telemetry.journal import Event, Journal, number, read
 
 
 class Store(Protocol):
@@ -223,7 +223,7 @@ class Engine:
             kind=kind,
             version=version,
             rows=score.rows,
-            loss=score.loss,
+            loss=number(score.loss),
             metrics=score.metrics,
             counters={name: int(value) for name, value in result.counters.items()},
         )
@@ -239,7 +239,7 @@ class Engine:
         if len(scores) < self._workers or (epoch, model) in self._progress.evaluated:
             return
         total = pool(scores)
-        means: dict[str, Any] = {"rows": total.rows, "loss": total.loss, **total.metrics}
+        means: dict[str, Any] = {"rows": total.rows, "loss": number(total.loss), **total.metrics}
         self._journal.append("evaluated", model=model, epoch=epoch, split="valid", **means)
         self._progress.evaluated.add((epoch, model))
 

@@ -9,6 +9,7 @@ on. Do not use it for high-rate samples (one fsync per event) or for several wri
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -34,6 +35,14 @@ PHASES = (
     "idle",
 )
 """Phases a span may have; the components of Figure 9B are sums of these and of nothing else."""
+
+
+def number(value: float) -> float | str:
+    """A float as JSON holds it: ``nan``, ``inf`` and ``-inf``, which JSON lacks, as text.
+
+    ``float()`` reads either form back.
+    """
+    return value if math.isfinite(value) else str(value)
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,7 @@ class Journal:
                 line["bytes"] = span.bytes
         if detail:
             line["detail"] = detail
-        data = json.dumps(line, separators=(",", ":")).encode() + b"\n"
+        data = json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n"
         while data:  # a signal or a nearly full disk may cut a write short
             data = data[os.write(self._fd, data) :]
         os.fsync(self._fd)

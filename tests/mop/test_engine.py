@@ -425,7 +425,7 @@ def test_a_diverged_loss_is_kept(tmp_path: Path) -> None:
 
     events = run(tmp_path, 1, 2, 1, RandomPolicy(1), Diverged(MemoryStore(1)))
     (evaluated,) = [event for event in events if event.kind == "evaluated"]
-    assert math.isnan(evaluated.detail["loss"])
+    assert math.isnan(float(evaluated.detail["loss"]))
     assert evaluated.detail["top1_error"] == 1.0
 
 

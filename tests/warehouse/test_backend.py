@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from pathlib import Path
@@ -99,6 +100,18 @@ def test_spans_tell_fetching_training_and_hopping_apart(
     assert set(length) == {"data_transmission", "train", "model_transmission"}
     assert all(length.values())
     assert sum(length.values()) <= after - before
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_model_that_diverges_reports_nan(queries: TargetedQueries, store: Path) -> None:
+    wild = job()
+    wild["model"]["learning_rate"] = 1e30
+    queries.create(0, wild, str(store / "a"))
+    trained = queries.unit(0, "train", wild, str(store / "a"), str(store / "b"))
+    assert not math.isfinite(float(trained["loss"]))
+    found = queries.unit(0, "valid", wild, str(store / "b"), None)
+    assert not math.isfinite(float(found["loss"]))
+    assert found["metrics"] == {"top1_error": 1.0, "top5_error": 1.0}
 
 
 @pytest.mark.usefixtures("tables")
