@@ -11,13 +11,15 @@ commands
   --plan                 what would run, why, and in what order
   --doctor               what this machine has and lacks, each with how to mend it
   --test                 the tests
+  --benchmark NAME       one of benchmarks/
   --clean [--all]        stop what is left over and remove run folders (asks first; --yes)
 
 modifiers
   --scale smoke|laptop|paper         how large (default: laptop)
-  --runtime auto|local|docker|cluster
+  --runtime auto|local               everything runs as local processes in this version
   --workers N                        2 at smoke, 4 at laptop, 8 at paper scale unless given
-  --protocol equal|paper             the same evaluation for all, or what the release did
+  --protocol equal                   the same evaluation for all
+  --policy NAME                      another scheduler for approaches that hop
   --seed N   --fresh   --json   --quiet
 
 The first command sets up the environment (some minutes, 8 GB, once; later starts need no network)

@@ -25,7 +25,7 @@ def state_root() -> Path:
     """
     chosen = os.environ.get(STATE_VARIABLE)
     if chosen:
-        return Path(chosen)
+        return Path(chosen).absolute()
     if os.geteuid() == 0:
         return Path("/var/lib/cerebro-ds")
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
@@ -73,7 +73,7 @@ def state() -> State:
 
 def artifacts_root() -> Path:
     """``$CEREBRO_DS_ARTIFACTS`` if set, else ``artifacts/`` in the checkout."""
-    return Path(os.environ.get(ARTIFACTS_VARIABLE) or CHECKOUT / "artifacts")
+    return Path(os.environ.get(ARTIFACTS_VARIABLE) or CHECKOUT / "artifacts").absolute()
 
 
 @dataclass(frozen=True)

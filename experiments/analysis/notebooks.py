@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.analysis.names import FigureFiles
-from experiments.analysis.runs import load_result
+from experiments.analysis.runs import load, load_result
 from experiments.errors import ReproduceError, SpecError
 from experiments.files import write_atomically
 from experiments.paths import CHECKOUT, NOTEBOOKS, PACKAGE, SPECS, Artifacts, RunFolder
@@ -68,12 +68,14 @@ def build(figure_id: str, parameters: Parameters) -> FigureFiles:
     SpecError
         There is no notebook for this figure.
     DataError
-        One of the runs is not finished.
+        One of the runs is not finished or its files are damaged; an earlier figure stays.
     ReproduceError
         A cell failed, or the notebook ended without writing the figure. The message names the
         notebook, the cell, the error, and where the executed copy is.
     """
     parts = fingerprint(figure_id, parameters)
+    for folder in parameters.runs:
+        load(folder)
     files = parameters.files(figure_id)
     for stale in (files.sidecar, *files.outputs):
         stale.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from experiments.errors import SpecError
 from experiments.paths import Artifacts, state
 from experiments.runtime.process import end_leftovers, leftovers
 
@@ -29,13 +30,20 @@ def clean(*, everything: bool, ask: bool) -> int:
     if not (running or folders):
         print("nothing to clean")
         return 0
-    if ask and input("go on? [y/N] ").strip().lower() not in {"y", "yes"}:
+    if ask and not _agreed():
         print("nothing removed")
         return 0
     end_leftovers(here.clusters)
     for folder in folders:
         shutil.rmtree(folder)
     return 0
+
+
+def _agreed() -> bool:
+    try:
+        return input("go on? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        raise SpecError("--clean asks and nobody answers: add --yes") from None
 
 
 def _size(folder: Path) -> int:

@@ -3,65 +3,96 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from experiments.analysis.names import FigureFiles
+from experiments.analysis.notebooks import Parameters, why_stale
 from experiments.cli.progress import duration
-from experiments.paths import Artifacts
+from experiments.errors import UserError
 from experiments.runner.plan import PlannedRun, RunState
-from experiments.specs.load import experiments, figures
+from experiments.specs.load import ExperimentRow, FigureRow, experiments, figures
 
 EVIDENCE = "measured"
 """Every experiment that exists so far trains for real at every scale."""
 
 
-def render_list(scale: str, runs: Sequence[PlannedRun], as_json: bool) -> str:
-    """Figures and experiments: id, place in the paper, evidence, state, last duration."""
-    rows: list[dict[str, Any]] = [
-        {
-            "kind": "figure",
-            "id": row.id,
-            "title": row.title,
-            "place": row.place,
-            "evidence": EVIDENCE,
-            "state": "built"
-            if FigureFiles(row.id, Artifacts().figures(scale)).sidecar.exists()
-            else "not built",
-            "seconds": None,
-        }
-        for row in figures().values()
+Plan = Callable[[Sequence[str]], Sequence[PlannedRun]]
+
+
+def render_list(scale: str, plan: Plan, as_json: bool) -> str:
+    """Figures and experiments: id, place in the paper, evidence, state, last duration.
+
+    Parameters
+    ----------
+    plan : the runs of some experiments.
+    """
+    runs = {name: _runs(plan, name) for name in experiments()}
+    rows = [
+        _row("figure", figure, _figure_state(figure, scale, runs), None)
+        for figure in figures().values()
     ]
     for experiment in experiments().values():
-        own = [run for run in runs if run.spec.experiment == experiment.id]
+        own = runs[experiment.id]
+        if isinstance(own, UserError):
+            rows.append(_row("experiment", experiment, f"cannot be run: {own}", None))
+            continue
         done = [run for run in own if run.state is RunState.DONE]
-        rows.append(
-            {
-                "kind": "experiment",
-                "id": experiment.id,
-                "title": experiment.title,
-                "place": experiment.place,
-                "evidence": EVIDENCE,
-                "state": f"{len(done)} of {len(own)} runs",
-                "seconds": sum(run.seconds or 0 for run in done) or None,
-            }
-        )
+        seconds = sum(run.seconds or 0 for run in done) or None
+        rows.append(_row("experiment", experiment, f"{len(done)} of {len(own)} runs", seconds))
     if as_json:
         return json.dumps({"scale": scale, "rows": rows}, indent=1)
-    lines = [("kind", "id", "place in the paper", "evidence", "state", "last took", "what")]
+    lines = [("kind", "id", "place in the paper", "evidence", "last took", "what", "state")]
     lines += [
         (
-            str(row["kind"]),
-            str(row["id"]),
-            str(row["place"]),
-            str(row["evidence"]),
-            str(row["state"]),
-            duration(float(row["seconds"])) if row["seconds"] else "-",
-            str(row["title"]),
+            row["kind"],
+            row["id"],
+            row["place"],
+            row["evidence"],
+            duration(row["seconds"]) if row["seconds"] else "-",
+            row["title"],
+            row["state"],
         )
         for row in rows
     ]
     return f"scale {scale}\n{_table(lines)}"
+
+
+def _runs(plan: Plan, experiment: str) -> Sequence[PlannedRun] | UserError:
+    try:
+        return plan([experiment])
+    except UserError as error:
+        return error
+
+
+def _figure_state(
+    figure: FigureRow, scale: str, runs: Mapping[str, Sequence[PlannedRun] | UserError]
+) -> str:
+    folders: list[Path] = []
+    for name in figure.experiments:
+        own = runs[name]
+        if isinstance(own, UserError) or any(run.state is not RunState.DONE for run in own):
+            return "needs runs"
+        folders.extend(run.folder.root for run in own)
+    try:
+        stale = why_stale(figure.id, Parameters(scale, tuple(folders)))
+    except UserError as error:
+        return f"cannot be built: {error}"
+    return stale or "built"
+
+
+def _row(
+    kind: str, row: FigureRow | ExperimentRow, state: str, seconds: float | None
+) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "id": row.id,
+        "title": row.title,
+        "place": row.place,
+        "evidence": EVIDENCE,
+        "state": state,
+        "seconds": seconds,
+    }
 
 
 def render_plan(runs: Sequence[PlannedRun], as_json: bool) -> str:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
+import errno
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from experiments import __version__
 from experiments.errors import SpecError, UserError
 from experiments.specs.load import PROTOCOLS, SCALES, experiments, figures, nearest
+
+if TYPE_CHECKING:
+    from experiments.runner.plan import PlannedRun
 
 EPILOG = """examples:
   python3 reproduce.py --all                        every experiment and figure, laptop scale
@@ -23,6 +27,9 @@ EPILOG = """examples:
 exit codes: 0 done, 1 something ran and failed, 2 you can mend it, 130 interrupted.
 A run that was interrupted goes on where it stopped when the same command is given again.
 """
+
+MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+"""What the user can mend about a file: its disk's space, its permissions."""
 
 RUNTIMES = ("auto", "local", "docker", "cluster")
 
@@ -84,14 +91,19 @@ def main(arguments: Sequence[str]) -> int:
     """Run a command line; the exit code. User errors are one line on stderr."""
     top = parser()
     options = top.parse_args(arguments)
-    command = _command(options)
-    if command is None:
-        top.print_help()
-        return 2
     try:
+        command = _command(options)
+        if command is None:
+            top.print_help()
+            return 2
         return command(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in MENDABLE:
+            raise
+        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -108,7 +120,10 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.plan, _plan),
         (options.all or options.figure or options.experiment, _reproduce),
     )
-    return next((command for wanted, command in chosen if wanted), None)
+    wanted = [command for wanted, command in chosen if wanted]
+    if len(wanted) > 1 and wanted[0] is not _reproduce and wanted[1] is not _reproduce:
+        raise SpecError("one command at a time: see --help")
+    return wanted[0] if wanted else None
 
 
 def _reproduce(options: argparse.Namespace) -> int:
@@ -132,7 +147,8 @@ def _list(options: argparse.Namespace) -> int:
     from experiments.cli.listing import render_list
 
     _check(options)
-    print(render_list(options.scale, _plan_runs(options, list(experiments())), options.json))
+    _wanted(options)
+    print(render_list(options.scale, partial(_plan_runs, options), options.json))
     return 0
 
 
@@ -162,7 +178,7 @@ def _clean(options: argparse.Namespace) -> int:
     return clean(everything=options.all, ask=not options.yes)
 
 
-def _plan_runs(options: argparse.Namespace, wanted: Sequence[str]) -> Any:
+def _plan_runs(options: argparse.Namespace, wanted: Sequence[str]) -> list[PlannedRun]:
     from experiments.runner.plan import plan
 
     return plan(
@@ -172,6 +188,7 @@ def _plan_runs(options: argparse.Namespace, wanted: Sequence[str]) -> Any:
         workers=options.workers,
         seed=options.seed,
         policy=options.policy,
+        fresh=options.fresh,
     )
 
 
@@ -179,15 +196,19 @@ def _wanted(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     """Experiments to run and figures to build."""
     from experiments.runner.plan import experiments_for
 
-    nothing_named = not (options.figure or options.experiment)
-    drawn = list(figures()) if options.all or nothing_named else list(options.figure or ())
-    drawn = [name.lower() for name in drawn]
-    wanted = experiments_for(drawn)
+    named = [name.lower() for name in options.figure or ()]
+    experiments_for(named)
     for name in options.experiment or ():
         if name not in experiments():
             raise nearest("experiment", name, experiments())
-        if name not in wanted:
-            wanted.append(name)
+    if options.all or not (options.figure or options.experiment):
+        return list(experiments()), list(figures())
+    drawn = [
+        row.id
+        for row in figures().values()
+        if row.id in named or not set(row.experiments).isdisjoint(options.experiment or ())
+    ]
+    wanted = list(dict.fromkeys([*experiments_for(drawn), *(options.experiment or ())]))
     return wanted, drawn
 
 
@@ -204,8 +225,3 @@ def _check(options: argparse.Namespace) -> None:
             f"--runtime {options.runtime} is not part of this version: leave the option out, "
             "and everything runs as local processes"
         )
-
-
-def dump(value: object) -> str:
-    """JSON for people and programs alike."""
-    return json.dumps(value, indent=1)

@@ -56,17 +56,15 @@ class Progress:
 
     def say(self, line: str) -> None:
         """One line that stays."""
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def reused(self, run: PlannedRun) -> None:
-        """A finished run is used as it is."""
+    def announced(self, run: PlannedRun) -> None:
+        """A run's turn has come; says why it is carried out, or that it need not be."""
         self._number += 1
-        self.say(f"[{self._number}/{self._runs}] {run.name}: {run.reason}".replace("[", r"\[", 1))
+        self.say(f"[{self._number}/{self._runs}] {run.name}: {run.reason}")
 
     def started(self, run: PlannedRun) -> None:
         """A run begins."""
-        self._number += 1
-        self.say(f"[{self._number}/{self._runs}] {run.name}: {run.reason}".replace("[", r"\[", 1))
         self._tracker = _Tracker(run)
         if self._live:
             total = self._tracker.total

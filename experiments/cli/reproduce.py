@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from experiments.cli.progress import Progress
 from experiments.errors import DataError
-from experiments.runner.plan import PlannedRun, RunState, discard
+from experiments.runner.plan import PlannedRun, RunState
 
 
 def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argparse.Namespace) -> int:
@@ -18,13 +18,11 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     Runs that are done are reused unless ``--fresh``; a figure is built again only if something it
     is made from changed.
     """
-    if options.fresh:
-        runs = [discard(run) for run in runs]
     quiet = options.quiet or options.json
     with Progress(runs, quiet=quiet) as progress:
         for run in runs:
+            progress.announced(run)
             if run.state is RunState.DONE:
-                progress.reused(run)
                 continue
             from experiments.runner.execute import execute
 

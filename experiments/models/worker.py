@@ -26,8 +26,8 @@ Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]
 
 Report = dict[str, Any]
 """JSON-able answer of a step: ``spans`` as [phase, start_ns, end_ns, bytes], ``counters`` and, at
-the end of a unit, ``rows``, ``loss`` (mean per row, as :func:`~experiments.telemetry.journal.number`
-writes it) and ``metrics``."""
+the end of a unit, ``rows``, ``loss`` (mean per row, as the journal's ``number`` writes it) and
+``metrics``."""
 
 TRAIN, VALID = "train", "valid"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import json
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +35,7 @@ class PlannedRun:
     ----------
     reason : why it would run, or why it need not.
     seconds : duration of the finished run, None otherwise.
+    fresh : what an earlier run of the same name left is to be forgotten first.
     """
 
     name: str
@@ -44,6 +44,7 @@ class PlannedRun:
     state: RunState
     reason: str
     seconds: float | None = None
+    fresh: bool = False
 
     @property
     def folder(self) -> RunFolder:
@@ -75,8 +76,14 @@ def plan(
     workers: int | None = None,
     seed: int = 2018,
     policy: str | None = None,
+    fresh: bool = False,
 ) -> list[PlannedRun]:
-    """All runs of some experiments, in the order in which they would be carried out."""
+    """All runs of some experiments, in the order in which they would be carried out.
+
+    Parameters
+    ----------
+    fresh : whatever lies in ``artifacts/`` of these runs is to be done again.
+    """
     runs = []
     for experiment in experiment_ids:
         if experiment not in experiments():
@@ -92,19 +99,13 @@ def plan(
                 policy=policy,
             )
             _check(spec)
-            runs.append(planned(spec))
+            runs.append(planned(spec, fresh=fresh))
     if not runs:
         raise SpecError(f"no approach takes part in {', '.join(experiment_ids)}")
     return runs
 
 
-def discard(run: PlannedRun) -> PlannedRun:
-    """Forget a run's results and journal, for ``--fresh``."""
-    shutil.rmtree(run.folder.root, ignore_errors=True)
-    return planned(run.spec)
-
-
-def planned(spec: RunSpec) -> PlannedRun:
+def planned(spec: RunSpec, *, fresh: bool = False) -> PlannedRun:
     """A run and how far it is, from what lies in ``artifacts/``."""
     parts = fingerprint.parts(spec)
     identity = f"{spec.experiment}-{spec.approach}-{spec.scale}-w{spec.workers}-s{spec.seed}"
@@ -112,14 +113,23 @@ def planned(spec: RunSpec) -> PlannedRun:
         identity = f"{identity}-{spec.protocol}"
     name = f"{identity}-{fingerprint.short(parts)}"
     folder = Artifacts().run(name)
+    if fresh:
+        reason = "--fresh: is done again" if folder.root.exists() else "has not been run"
+        return PlannedRun(name, spec, parts, RunState.MISSING, reason, fresh=True)
     if folder.result.exists():
-        seconds = sum(_load(folder.result)["seconds"].values())
+        seconds = sum(_part(folder.result, "seconds").values())
         return PlannedRun(name, spec, parts, RunState.DONE, "same fingerprint: reused", seconds)
     if folder.run.exists():
-        done = sum(event.kind == "unit_finished" for event in read(folder.journal))
-        reason = f"was interrupted after {done} units: goes on"
-        return PlannedRun(name, spec, parts, RunState.PARTIAL, reason)
+        return PlannedRun(name, spec, parts, RunState.PARTIAL, _how_far(folder))
     return PlannedRun(name, spec, parts, RunState.MISSING, _why(identity, name, parts))
+
+
+def _how_far(folder: RunFolder) -> str:
+    try:
+        done = sum(event.kind == "unit_finished" for event in read(folder.journal))
+    except DataError as error:
+        return f"cannot go on: {error}; --fresh starts over"
+    return f"was interrupted after {done} units: goes on"
 
 
 def _check(spec: RunSpec) -> None:
@@ -136,19 +146,24 @@ def _check(spec: RunSpec) -> None:
 
 def _why(identity: str, name: str, parts: dict[str, str]) -> str:
     earlier = [
-        folder
+        RunFolder(folder)
         for folder in Artifacts().runs.glob(f"{identity}-????????")
         if folder.name != name and RunFolder(folder).result.exists()
     ]
     if not earlier:
         return "has not been run"
-    latest = max(earlier, key=lambda folder: RunFolder(folder).result.stat().st_mtime)
-    old = _load(RunFolder(latest).run)["fingerprint"]
+    latest = max(earlier, key=lambda folder: folder.result.stat().st_mtime)
+    try:
+        old = _part(latest.run, "fingerprint")
+    except DataError as error:
+        return f"has not been run; an earlier one cannot be compared ({error})"
     return f"changed since the last run: {', '.join(fingerprint.changed(old, parts))}"
 
 
-def _load(path: Path) -> Any:
+def _part(path: Path, key: str) -> dict[str, Any]:
+    """One mapping of a run's JSON file."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise DataError(f"{path} is damaged: remove the folder {path.parent}") from None
+        part = json.loads(path.read_text(encoding="utf-8"))[key]
+        return dict(part)
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"{path} is damaged: --fresh does this run again") from None

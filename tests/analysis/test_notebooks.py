@@ -15,6 +15,7 @@ import pytest
 from experiments.analysis import notebooks
 from experiments.errors import DataError, ReproduceError, SpecError, UserError
 from experiments.paths import NOTEBOOKS, Artifacts, RunFolder
+from experiments.telemetry.journal import Journal
 from tests.analysis.synthetic_runs import spec, two_approaches, write_result
 
 QUICK = """
@@ -157,8 +158,8 @@ def test_a_figure_is_current_until_something_changes(built: notebooks.Parameters
 
 
 def remeasure(built: notebooks.Parameters) -> None:
-    with RunFolder(built.runs[0]).journal.open("a") as journal:
-        journal.write("\n")
+    with Journal(RunFolder(built.runs[0]).journal, built.runs[0].name) as journal:
+        journal.append("run_finished")
 
 
 def refinish(built: notebooks.Parameters) -> None:

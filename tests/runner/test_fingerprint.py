@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.errors import SpecError
+from experiments.errors import DataError, SpecError
 from experiments.paths import Artifacts
 from experiments.runner import fingerprint
 from experiments.runner.plan import RunState, plan, planned
@@ -61,6 +61,14 @@ def test_a_plan_says_which_part_changed(tmp_path: Path, monkeypatch: pytest.Monk
     current.result.write_text(json.dumps({"seconds": {"train": 3.0, "etl": 1.0}}))
     done = planned(SPEC)
     assert (done.state, done.seconds) == (RunState.DONE, 4.0)
+    again = planned(SPEC, fresh=True)
+    assert (again.state, again.reason) == (RunState.MISSING, "--fresh: is done again")
+    current.result.write_text("{}")
+    with pytest.raises(DataError, match=r"result\.json is damaged: --fresh"):
+        planned(SPEC)
+    current.result.unlink()
+    current.journal.write_text('garbage\n{"kind": "x"}\n')
+    assert "line 1 is not a journal event" in planned(SPEC).reason
 
 
 def test_the_grid_is_the_papers_in_the_releases_order() -> None:
