@@ -11,7 +11,7 @@ import datetime
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from experiments.approaches.base import RunContext, find
@@ -59,7 +59,7 @@ def drive(root: Path) -> None:
             raise
         finally:
             approach.close()
-        _keep_models(store, folder, len(spec.configs))
+        _keep_models(store, folder, _versions(folder))
         journal.append("run_finished")
     result = {
         "run": plan["run"],
@@ -92,10 +92,17 @@ def _seconds(folder: RunFolder) -> dict[str, float]:
     return total
 
 
-def _keep_models(store: ModelStore, folder: RunFolder, models: int) -> None:
-    """Copy every model's last state into the run's folder."""
+def _keep_models(store: ModelStore, folder: RunFolder, versions: Mapping[int, int]) -> None:
+    """Copy every model's last state, the version that the journal names, into the run's folder."""
     folder.models.mkdir(exist_ok=True)
-    for model in range(models):
-        version = store.latest(model)
-        if version is not None:
-            write_atomically(folder.models / f"{model}.state", store.load(model, version))
+    for model, version in versions.items():
+        write_atomically(folder.models / f"{model}.state", store.load(model, version))
+
+
+def _versions(folder: RunFolder) -> dict[int, int]:
+    """Version of every model's last finished unit of training."""
+    found: dict[int, int] = {}
+    for event in read(folder.journal):
+        if event.kind == "unit_finished" and event.detail["kind"] == "train":
+            found[event.model or 0] = event.detail["version"]
+    return found

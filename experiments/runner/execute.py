@@ -63,12 +63,17 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
     approach = find(run.spec.approach)
     _check_machine(run.spec)
     folder = run.folder
-    folder.root.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder.run, json.dumps(_record(run), indent=1))
     root = state().clusters / run.name
     stores = state().stores / run.name
     threads = max(1, (os.cpu_count() or 1) // run.spec.workers)
     with LocalRuntime(root) as runtime:
+        runtime.claim()
+        if run.fresh:
+            shutil.rmtree(folder.root, ignore_errors=True)
+        elif folder.result.exists():
+            return  # another process has finished it since it was planned
+        folder.root.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder.run, json.dumps(_record(run), indent=1))
         if not folder.journal.exists():
             runtime.forget()
             shutil.rmtree(stores, ignore_errors=True)

@@ -102,7 +102,7 @@ class LocalRuntime:
         EnvironmentFault
             No free ports, or another process uses the folder.
         """
-        self._take_over()
+        self.claim()
         self._ports.release_all()
         if user is None and os.geteuid() == 0:
             user = DATABASE_USER
@@ -119,7 +119,7 @@ class LocalRuntime:
 
     def forget(self) -> None:
         """Remove what an earlier process left in the cluster's folder, running roles included."""
-        self._take_over()
+        self.claim()
         for path in self.root.iterdir():
             if path.name != LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -142,7 +142,7 @@ class LocalRuntime:
         for role in roles:
             if role not in ROLES:
                 raise SpecError(f"unknown role {role!r}: expected one of {', '.join(ROLES)}")
-        self._take_over()
+        self.claim()
         topology.write(self.topology_file)
         (self.root / "logs").mkdir(exist_ok=True)
         environment = role_environment(topology.threads)
@@ -207,7 +207,7 @@ class LocalRuntime:
             self._forker.shutdown()
             self._forker = ThreadPoolExecutor(1, "forker")
             if purge and self.root.exists():
-                self._take_over()
+                self.claim()
             if self._lock is not None:
                 end_leftovers(self.root)
                 if purge:
@@ -226,8 +226,14 @@ class LocalRuntime:
     ) -> None:
         self.stop()
 
-    def _take_over(self) -> None:
-        """Make the folder this process's own and end what an earlier process left in it."""
+    def claim(self) -> None:
+        """Make the folder this process's own and end what an earlier process left running in it.
+
+        Raises
+        ------
+        EnvironmentFault
+            Another process uses the folder.
+        """
         if self._lock is not None:
             return
         self.root.mkdir(parents=True, exist_ok=True)

@@ -64,3 +64,12 @@ def test_a_damaged_run_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"run": "x"')
     with pytest.raises(DataError, match=r"run\.json is not a run"):
         drive(tmp_path)
+
+
+def test_a_run_that_another_process_finished_is_left_alone() -> None:
+    """Planned before, executed after: its models and journal stay as they are."""
+    run = planned(replace(SPEC, seed=4242))
+    run.folder.root.mkdir(parents=True)
+    run.folder.result.write_text("{}")
+    execute(run, print)
+    assert [path.name for path in run.folder.root.iterdir()] == ["result.json"]
