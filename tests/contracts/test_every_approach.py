@@ -45,7 +45,8 @@ def test_a_run_ends_with_its_result_and_leaves_nothing_else(name: str, finished:
     leftovers = [
         process.info["pid"]
         for process in psutil.process_iter(["pid", "cmdline"])
-        if done.run.name in " ".join(process.info["cmdline"] or ())
+        if done.run.name in (line := " ".join(process.info["cmdline"] or ()))
+        and str(state().root) in line  # another session's runs may have the same name
     ]
     assert not leftovers
 

@@ -65,7 +65,8 @@ def ours(name: str) -> list[int]:
     for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
         line = " ".join(process.info["cmdline"] or ())
         here = Path(process.info["cwd"] or "/").is_relative_to(cluster)
-        if process.pid != os.getpid() and (name in line or here):
+        named = name in line and str(state().root) in line
+        if process.pid != os.getpid() and (named or here):
             found.append(process.pid)
     return found
 
