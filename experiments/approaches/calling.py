@@ -12,6 +12,7 @@ from typing import Any
 
 from experiments.approaches import in_database
 from experiments.approaches.base import RunContext, job
+from experiments.errors import ReproduceError
 from experiments.models.worker import spans_of
 from experiments.mop.unit import Unit, UnitResult
 from experiments.mop.visits import visits
@@ -172,6 +173,11 @@ def catch_up(call: Call, journal: Journal) -> set[Step]:
         elif message["event"] == "prepared":
             journal_prepared(journal, message)
     return found
+
+
+def ended_early() -> ReproduceError:
+    """The error for a call that is done while its caller still waits for something."""
+    return ReproduceError("the call in the database ended before its work was done")
 
 
 def keep_states(context: RunContext, cluster: Cluster) -> None:

@@ -12,6 +12,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 
 from experiments.approaches.calling import (
+    ended_early,
     journal_prepared,
     result_of,
     step_of,
@@ -105,7 +106,7 @@ class Follower:
     def _receive(self) -> Message:
         message = self._call.receive()
         if message is None:
-            raise ReproduceError("the call in the database ended before its work was done")
+            raise ended_early()
         self._now = max(self._now, int(message["at"]))
         event = message["event"]
         if event == "prepared":

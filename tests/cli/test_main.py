@@ -51,7 +51,7 @@ def test_list_names_figures_and_experiments(capsys: pytest.CaptureFixture[str]) 
     found = {(row["kind"], row["id"]): row for row in rows}
     assert found["figure", "9b"]["evidence"] == "measured"
     assert "Figure 9B" in found["figure", "9b"]["place"]
-    assert found["experiment", "breakdown"]["state"] == "0 of 3 runs"
+    assert found["experiment", "breakdown"]["state"] == "0 of 4 runs"
     assert main(["--list", "--scale", "smoke"]) == 0
     assert "breakdown" in capsys.readouterr().out
 
@@ -59,11 +59,11 @@ def test_list_names_figures_and_experiments(capsys: pytest.CaptureFixture[str]) 
 def test_plan_says_what_would_run_and_why(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--plan", "--figure", "9B", "--scale", "smoke", "--json"]) == 0
     runs = json.loads(capsys.readouterr().out)
-    assert [run["spec"]["approach"] for run in runs] == ["cerebro-standalone", "ctq", "udaf"]
+    assert [run["spec"]["approach"] for run in runs] == ["cerebro-standalone", "ctq", "udaf", "ma"]
     assert {run["state"] for run in runs} == {"missing"}
     assert {run["reason"] for run in runs} == {"has not been run"}
     assert main(["--plan", "--all", "--scale", "smoke"]) == 0
-    assert "3 of 3 runs to do" in capsys.readouterr().out
+    assert "4 of 4 runs to do" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
