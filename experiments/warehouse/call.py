@@ -48,6 +48,7 @@ class Call:
         self._cluster = cluster
         self._job = job
         self._connection: Any = None
+        self._cursor: Any = None
         self._notices: deque[str] = deque()
         self._fruitless = 0
 
@@ -76,7 +77,8 @@ class Call:
         self._connection.notices = self._notices
         while not self._ready():
             pass
-        self._connection.cursor().execute(f"CALL madlib.fit_multiple({literal(self._job())})")
+        self._cursor = self._connection.cursor()  # psycopg2 keeps only a weak reference
+        self._cursor.execute(f"CALL madlib.fit_multiple({literal(self._job())})")
 
     def receive(self) -> Message | None:
         """The next message, as soon as it is there; None when the call is done.
