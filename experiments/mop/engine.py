@@ -60,6 +60,7 @@ class Engine:
     journal : where every event goes.
     store : holds version 0 of every model before the first epoch.
     history : events of earlier starts of this run; by default what is in the journal's file.
+    evaluation : chooses the next unit of evaluation; by default each worker takes all models.
     clock : monotonic nanoseconds.
     """
 
@@ -73,6 +74,7 @@ class Engine:
         store: Store,
         *,
         history: Iterable[Event] | None = None,
+        evaluation: Policy | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         if models < 1 or workers < 1:
@@ -83,6 +85,7 @@ class Engine:
         self._executor = executor
         self._journal = journal
         self._store = store
+        self._sweep = Sweep() if evaluation is None else evaluation
         self._clock = clock
         self._progress = Progress(models, workers)
         self._progress.read(read(journal.path) if history is None else history)
@@ -129,17 +132,16 @@ class Engine:
         self._open(epoch)
         for model in range(self._models):
             self._mark_if_evaluated(epoch, model)
-        sweep = Sweep()
         board = Board(
             epoch,
             self._models,
             self._workers,
-            sweep.arrange(epoch, self._models, self._workers),
+            self._sweep.arrange(epoch, self._models, self._workers),
             finished=self._progress.scored(epoch),
             times=UnitTimes(self._models),
             isolated=False,
         )
-        self._carry_out(board, sweep, "valid")
+        self._carry_out(board, self._sweep, "valid")
         self.end_epoch(epoch)
 
     def end_epoch(self, epoch: int) -> None:

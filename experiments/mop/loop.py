@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from experiments.errors import ReproduceError
 from experiments.mop.policy import Policy
@@ -40,6 +40,42 @@ def drive(
         if not board.running:
             break
         board.finish(*wait())
+    _require_done(board, policy)
+
+
+def drive_batches(
+    board: Board,
+    policy: Policy,
+    carry_out: Callable[[Sequence[Unit]], Sequence[float]],
+) -> None:
+    """Carry out all pending units of a board in batches, with a barrier after each.
+
+    A batch is all that the policy has to offer before anything of it is finished.
+
+    Parameters
+    ----------
+    carry_out : runs the units of a batch at once and returns the seconds that each took.
+
+    Raises
+    ------
+    ReproduceError
+        The policy offers nothing though units are pending.
+    InvariantViolation
+        The policy offers a unit that may not start now.
+    """
+    while True:
+        batch = []
+        while (unit := policy.choose(board)) is not None:
+            board.start(unit)
+            batch.append(unit)
+        if not batch:
+            break
+        for unit, seconds in zip(batch, carry_out(batch), strict=True):
+            board.finish(unit, seconds)
+    _require_done(board, policy)
+
+
+def _require_done(board: Board, policy: Policy) -> None:
     if board.pending:
         raise ReproduceError(
             f"policy {policy.name!r} is stuck: nothing runs and it chooses nothing, but "

@@ -23,7 +23,7 @@ GRID = ("architecture", "learning_rate", "regularization", "batch_size")
 
 @dataclass(frozen=True)
 class ApproachRow:
-    """A row of ``approaches.toml``."""
+    """A row of ``approaches.toml``; ``policy`` is its own default, before the experiment's."""
 
     id: str
     title: str
@@ -31,6 +31,7 @@ class ApproachRow:
     paper: str | None
     colour: str
     experiments: tuple[str, ...]
+    policy: str | None
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def approaches() -> Mapping[str, ApproachRow]:
             row.get("paper"),
             row["colour"],
             tuple(row["experiments"]),
+            row.get("policy"),
         )
         for key, row in _read("approaches").items()
     }
@@ -161,7 +163,7 @@ def run_spec(
         workers=count,
         seed=seed,
         epochs=at_scale["epochs"],
-        policy=policy or table["policy"],
+        policy=policy or approaches()[approach].policy or table["policy"],
         dataset=DatasetSpec(**at_scale["dataset"]),
         configs=grid(experiment, scale),
     )

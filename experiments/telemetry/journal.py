@@ -72,8 +72,8 @@ class Event:
 
     ``kind`` is ``span`` (has phase, start_ns, end_ns, bytes), or a mark: ``run_started``,
     ``stage`` (name and seconds of a part of the driver's work), ``epoch_started``,
-    ``unit_started``, ``unit_finished``, ``unit_failed``, ``evaluated``, ``epoch_finished``,
-    ``run_finished``, ``interrupted``. ``detail`` holds what only this kind has.
+    ``unit_started``, ``unit_finished``, ``unit_failed``, ``merged``, ``evaluated``,
+    ``epoch_finished``, ``run_finished``, ``interrupted``. ``detail`` holds what only this kind has.
     """
 
     kind: str

@@ -29,15 +29,13 @@ from experiments.files import write_atomically
 from experiments.models.session import Session
 from experiments.models.worker import TRAIN, VALID, Rows, UnitWorker
 from experiments.warehouse.server import CACHE_BYTES_VARIABLE, MODEL_STORE_VARIABLE
-
-PART_BYTES = 16 * 2**20
-"""Largest piece of a model state in one row: the wrapper doubles values, and 512 MB is its end."""
+from experiments.warehouse.states import PART_BYTES
 
 INTERRUPT_SECONDS = 0.2
 """How often a long loop asks the server whether the query was cancelled."""
 
 
-class _Backend:
+class Backend:
     """State of this process."""
 
     def __init__(self) -> None:
@@ -58,48 +56,50 @@ class _Backend:
 
 
 @functools.lru_cache(maxsize=1)
-def _backend() -> _Backend:
-    return _Backend()
+def this_backend() -> Backend:
+    """The state of the process that this is."""
+    return Backend()
 
 
 @functools.lru_cache(maxsize=256)
-def _job(text: str) -> dict[str, Any]:
+def job_of(text: str) -> dict[str, Any]:
+    """A job as the extension's functions get it, parsed once."""
     job: dict[str, Any] = json.loads(text)
     return job
 
 
 def cached(job: str, buffer_id: int) -> bool:
     """Whether the decoded buffer is in this backend, so that the server need not read it."""
-    return (_job(job)["table"], buffer_id) in _backend().worker.session.buffers
+    return (job_of(job)["table"], buffer_id) in this_backend().worker.session.buffers
 
 
 def warm(job: str) -> str:
     """Import the framework, build and trace the model's steps; idempotent."""
-    return json.dumps(_backend().worker.warm(_job(job)))
+    return json.dumps(this_backend().worker.warm(job_of(job)))
 
 
 def create(job: str) -> str:
     """Write the initial state that ``job['seed']`` gives to the file ``job['state']``."""
     path = _store_path(job)
     return json.dumps(
-        _backend().worker.create(_job(job), lambda state: write_atomically(path, state))
+        this_backend().worker.create(job_of(job), lambda state: write_atomically(path, state))
     )
 
 
 def load_file(job: str) -> str:
     """Set the model to the state in the file ``job['state']``."""
-    return json.dumps(_backend().worker.load(_job(job), _store_path(job).read_bytes))
+    return json.dumps(this_backend().worker.load(job_of(job), _store_path(job).read_bytes))
 
 
 def dump_file(job: str) -> str:
     """Write the model's state to the file ``job['state']``, whole or not at all."""
     path = _store_path(job)
-    return json.dumps(_backend().worker.dump(lambda state: write_atomically(path, state)))
+    return json.dumps(this_backend().worker.dump(lambda state: write_atomically(path, state)))
 
 
 def load_part(job: str, part: int, parts: int, data: bytes) -> str:
     """One row of a state that comes in ``parts`` rows in order; the last one sets the model."""
-    backend = _backend()
+    backend = this_backend()
     if part == 0:
         backend.parts = []
     if part != len(backend.parts):
@@ -108,14 +108,14 @@ def load_part(job: str, part: int, parts: int, data: bytes) -> str:
     if len(backend.parts) < parts:
         return json.dumps({"parts": len(backend.parts)})
     pieces, backend.parts = backend.parts, []
-    return json.dumps(backend.worker.load(_job(job), lambda: b"".join(pieces)))
+    return json.dumps(backend.worker.load(job_of(job), lambda: b"".join(pieces)))
 
 
 def dump_parts(job: str) -> Iterator[tuple[int, int, bytes]]:
-    """The model's state in rows of at most ``job['part_bytes']`` (default :data:`PART_BYTES`)."""
-    size = int(_job(job).get("part_bytes", PART_BYTES))
+    """The model's state in rows of at most ``job['part_bytes']`` (default 16 MB)."""
+    size = int(job_of(job).get("part_bytes", PART_BYTES))
     saved: list[bytes] = []
-    _backend().worker.dump(saved.append)
+    this_backend().worker.dump(saved.append)
     state = memoryview(saved[0])
     parts = -(-len(state) // size)
     for part in range(parts):
@@ -123,23 +123,23 @@ def dump_parts(job: str) -> Iterator[tuple[int, int, bytes]]:
 
 
 def train_transition(state: int | None, job: str, buffer_id: int, *values: Any) -> int:
-    """One buffer of one unit; ``values`` as :func:`_decode` takes them."""
+    """One buffer of one unit; ``values`` as :func:`decode` takes them."""
     return _transition(TRAIN, state, job, buffer_id, *values)
 
 
 def train_final(rows: int | None) -> str | None:
     """End of the unit: rows and mean loss; null for a table without rows."""
-    return None if rows is None else json.dumps(_backend().worker.finish(TRAIN))
+    return None if rows is None else json.dumps(this_backend().worker.finish(TRAIN))
 
 
 def evaluate_transition(state: int | None, job: str, buffer_id: int, *values: Any) -> int:
-    """One buffer of an evaluation; ``values`` as :func:`_decode` takes them."""
+    """One buffer of an evaluation; ``values`` as :func:`decode` takes them."""
     return _transition(VALID, state, job, buffer_id, *values)
 
 
 def evaluate_final(rows: int | None) -> str | None:
     """End of an evaluation: rows, mean loss, top-1 and top-5 error; null without rows."""
-    return None if rows is None else json.dumps(_backend().worker.finish(VALID))
+    return None if rows is None else json.dumps(this_backend().worker.finish(VALID))
 
 
 def _transition(
@@ -153,14 +153,14 @@ def _transition(
     y_shape: list[int],
 ) -> int:
     """Feed one buffer; ``x`` and ``y`` are None when :func:`cached` said that it is here."""
-    worker = _backend().worker
+    worker = this_backend().worker
     if state is None:
-        worker.start(kind, _job(job), _since_statement_ns())
-    rows = None if x is None or y is None else functools.partial(_decode, x, y, x_shape, y_shape)
-    return (state or 0) + worker.feed(kind, (_job(job)["table"], buffer_id), rows)
+        worker.start(kind, job_of(job), since_statement_ns())
+    rows = None if x is None or y is None else functools.partial(decode, x, y, x_shape, y_shape)
+    return (state or 0) + worker.feed(kind, (job_of(job)["table"], buffer_id), rows)
 
 
-def _since_statement_ns() -> int:
+def since_statement_ns() -> int:
     """How long the running statement has been scanning and fetching, in nanoseconds."""
     import plpy
 
@@ -168,7 +168,7 @@ def _since_statement_ns() -> int:
     return int(float(row["s"]) * 1e9)
 
 
-def _decode(x: bytes, y: bytes, x_shape: list[int], y_shape: list[int]) -> Rows:
+def decode(x: bytes, y: bytes, x_shape: list[int], y_shape: list[int]) -> Rows:
     """The packed table's bytes as arrays, without a copy."""
     return (
         np.frombuffer(x, dtype="<f4").reshape(x_shape),
@@ -179,7 +179,7 @@ def _decode(x: bytes, y: bytes, x_shape: list[int], y_shape: list[int]) -> Rows:
 def _store_path(job: str) -> Path:
     """The state's file; SQL may not name files outside the model store."""
     root = Path(os.environ[MODEL_STORE_VARIABLE]).resolve()
-    path = (root / str(_job(job)["state"])).resolve()
+    path = (root / str(job_of(job)["state"])).resolve()
     if root not in path.parents:
         raise ValueError(f"{path} is outside the model store {root}")
     return path

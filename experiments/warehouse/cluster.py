@@ -38,16 +38,20 @@ class Cluster:
     password: str = field(repr=False)
     dialect: Dialect = field(default_factory=PostgresDialect)
 
-    def connect(self, segment: Segment | None = None) -> Connection:
+    def connect(self, segment: Segment | None = None, seconds: float = START_SECONDS) -> Connection:
         """A new autocommit session with the coordinator, or with one segment.
+
+        Parameters
+        ----------
+        seconds : how long a server that is starting, or does not listen yet, is waited for.
 
         Raises
         ------
         EnvironmentFault
-            No server answers within :data:`START_SECONDS`, or it refuses the password.
+            No server answers in time, or it refuses the password.
         """
         address, port = self.coordinator if segment is None else (segment.address, segment.port)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             try:
                 connection = psycopg2.connect(
@@ -59,10 +63,11 @@ class Cluster:
                     connect_timeout=10,
                 )
             except psycopg2.OperationalError as error:
-                starting = "starting up" in str(error) or "Connection refused" in str(error)
+                starting = any(words in str(error) for words in _NOT_YET)
                 if not starting or time.monotonic() > deadline:
+                    name = "coordinator" if segment is None else f"segment {segment.key}"
                     raise EnvironmentFault(
-                        f"the database at {address}:{port} does not answer: "
+                        f"the database of the {name} at {address}:{port} does not answer: "
                         f"{' '.join(str(error).split())}"
                     ) from None
                 time.sleep(0.05)
@@ -94,6 +99,7 @@ class Cluster:
             cursor.execute("SELECT to_regclass(%s)", (SEGMENTS_TABLE,))
             if cursor.fetchone()[0] is not None:
                 cursor.execute(self.dialect.coordinator_refresh(self.segments))
+                self.on_segments(self._refresh_segment)
                 return
         self.on_segments(self._setup_segment)
         with self.session() as connection:
@@ -106,17 +112,50 @@ class Cluster:
                     self.dialect.coordinator_setup(self.segments, SUPERUSER, self.password)
                 )
 
+    def _refresh_segment(self, segment: Segment) -> None:
+        with self.session(segment) as connection, connection.cursor() as cursor:
+            cursor.execute(self.dialect.segment_refresh(self.segments))
+
     def _setup_segment(self, segment: Segment) -> None:
         with self.session(segment) as connection:
             connection.autocommit = False
             with connection, connection.cursor() as cursor:
+                cursor.execute("SET LOCAL log_min_error_statement = panic")  # as in setup()
                 cursor.execute(_EXTENSION)
+                cursor.execute(self.dialect.segment_setup(self.segments, SUPERUSER, self.password))
                 cursor.execute(
                     f"DROP TABLE IF EXISTS {SEGMENTS_TABLE};"
                     f"CREATE TABLE {SEGMENTS_TABLE} (__dist_key__ integer NOT NULL "
                     f"CHECK (__dist_key__ = {segment.key}));"
                     f"INSERT INTO {SEGMENTS_TABLE} VALUES ({segment.key})"
                 )
+
+    def end_sessions(self, application: str, seconds: float) -> None:
+        """End every session that goes by a name, on all servers, and wait until they are gone.
+
+        Whoever asked for their work may be dead, and a session notices that late. A server that is
+        being started again is waited for.
+
+        Raises
+        ------
+        EnvironmentFault
+            A server does not answer within ``seconds``, or a session does not end in time.
+        """
+
+        def end(segment: Segment | None) -> None:
+            connection = self.connect(segment, seconds)
+            with contextlib.closing(connection), connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT pid FROM pg_stat_activity WHERE CASE WHEN application_name = %s "
+                    "THEN NOT pg_terminate_backend(pid, %s) END",
+                    (application, int(seconds * 1000)),
+                )
+                if left := cursor.fetchall():
+                    name = "coordinator" if segment is None else f"segment {segment.key}"
+                    raise EnvironmentFault(f"sessions {left} of the {name} do not end")
+
+        end(None)
+        self.on_segments(end)
 
     def shard(self, table: str, columns: Mapping[str, str]) -> None:
         """Make ``table``, which exists on every segment, one table on the coordinator."""
@@ -135,5 +174,14 @@ class Cluster:
             )
             return [name for (name,) in cursor.fetchall()]
 
+
+_NOT_YET = (
+    "starting up",
+    "shutting down",
+    "recovery mode",
+    "Connection refused",
+    "closed the connection unexpectedly",
+)
+"""What a server that was just started, or is being started again, makes libpq say."""
 
 _EXTENSION = "CREATE EXTENSION IF NOT EXISTS cerebro_ds CASCADE"

@@ -1,4 +1,4 @@
-"""PostgreSQL's binary COPY format for rows of fixed size, encoded by numpy without a Python loop.
+"""PostgreSQL's binary COPY format: rows of fixed size written by numpy, large values read in place.
 
 A stream is a signature, tuples and a trailer; a tuple is an int16 field count, then per field an
 int32 length and the value in network byte order (PostgreSQL manual, COPY, "Binary Format").
@@ -69,3 +69,52 @@ class ByteStream:
         piece, self._block = self._block[:size], self._block[size:]
         self.bytes += len(piece)
         return bytes(piece)
+
+
+class FieldReader:
+    """A writable file for ``copy_expert`` that splits what it is given into rows of values.
+
+    The server sends a row a chunk, so a value is a view into its chunk and large ones are not
+    copied; what does lie across chunks is joined.
+    """
+
+    def __init__(self) -> None:
+        self._chunks: list[memoryview] = []
+
+    def write(self, chunk: bytes) -> int:
+        """Take the next chunk of the stream."""
+        self._chunks.append(memoryview(chunk))
+        return len(chunk)
+
+    def rows(self) -> Iterator[list[memoryview]]:
+        """The rows of a whole stream; none of their values may be null.
+
+        Raises
+        ------
+        ValueError
+            Not a binary COPY stream, or cut short.
+        """
+        pending = list(reversed(self._chunks))
+        if bytes(_take(pending, len(SIGNATURE))) != SIGNATURE:
+            raise ValueError("a binary COPY stream starts with another signature")
+        while (fields := _number(_take(pending, 2))) >= 0:
+            yield [_take(pending, _number(_take(pending, 4))) for _ in range(fields)]
+
+
+def _number(data: memoryview) -> int:
+    """A signed integer in network byte order."""
+    return int.from_bytes(data, "big", signed=True)
+
+
+def _take(pending: list[memoryview], size: int) -> memoryview:
+    """The next ``size`` bytes of the chunks, which are in reverse order."""
+    pieces = []
+    while size:
+        if not pending:
+            raise ValueError(f"a binary COPY stream is cut short: {size} more bytes were due")
+        chunk = pending.pop()
+        pieces.append(chunk[:size])
+        if len(chunk) > size:
+            pending.append(chunk[size:])
+        size -= len(pieces[-1])
+    return pieces[0] if len(pieces) == 1 else memoryview(b"".join(pieces))

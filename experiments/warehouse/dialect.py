@@ -61,6 +61,12 @@ class Dialect(Protocol):
     def coordinator_refresh(self, segments: Sequence[Segment]) -> str:
         """Statements that tell a coordinator set up before where its segments are now."""
 
+    def segment_setup(self, segments: Sequence[Segment], user: str, password: str) -> str:
+        """Statements that make a segment know its peers, for hops."""
+
+    def segment_refresh(self, segments: Sequence[Segment]) -> str:
+        """Statements that tell a segment set up before where its peers are now."""
+
     def shard(self, table: str, columns: Mapping[str, str], segments: Sequence[Segment]) -> str:
         """Statements that make ``table`` of all segments one table on the coordinator."""
 
@@ -69,6 +75,15 @@ class Dialect(Protocol):
 
     def targeted_scan(self, function: str, job: Mapping[str, Any], table: str, key: int) -> str:
         """A query that runs ``train`` or ``evaluate`` over segment ``key``'s rows of ``table``."""
+
+    def scheduled(self, function: str) -> str:
+        """A query that runs ``warm initialize average`` for every job of the schedule at once."""
+
+    def scheduled_scan(self, function: str, view: str) -> str:
+        """A query that runs ``fit`` or ``score`` for every job of the schedule at once.
+
+        Its rows are ``__dist_key__``, ``mst_key`` and ``report``, as those of :meth:`scheduled`.
+        """
 
     def check_in_place(self, plan: Sequence[Mapping[str, Any]], statement: str) -> None:
         """Raise :class:`PlanError` if an EXPLAIN (FORMAT JSON) shows rows leaving their segment."""
@@ -80,6 +95,11 @@ def literal(job: Mapping[str, Any]) -> str:
     return f"'{text}'::json"
 
 
+def server_name(key: int) -> str:
+    """The foreign server that stands for a segment, on the coordinator and on its peers."""
+    return f"segment_{key}"
+
+
 def quote(text: str) -> str:
     """An SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
@@ -87,6 +107,9 @@ def quote(text: str) -> str:
 
 SEGMENTS_TABLE = "cerebro_segments"
 """One row per segment, for statements that need no table of their own."""
+
+SCHEDULE_TABLE = "madlib_schedule"
+"""What every segment does in the next statement: ``__dist_key__``, ``mst_key`` and ``job``."""
 
 
 class PostgresDialect:
@@ -100,16 +123,7 @@ class PostgresDialect:
     COORDINATOR_COST = 1e9
 
     def coordinator_setup(self, segments: Sequence[Segment], user: str, password: str) -> str:
-        statements = ["CREATE EXTENSION postgres_fdw;"]
-        for segment in segments:
-            server = f"segment_{segment.key}"
-            statements.append(
-                f"CREATE SERVER {server} FOREIGN DATA WRAPPER postgres_fdw OPTIONS ("
-                f"host {quote(segment.address)}, port '{segment.port}', dbname 'postgres', "
-                "extensions 'cerebro_ds', async_capable 'true', use_remote_estimate 'true');"
-                f"CREATE USER MAPPING FOR {user} SERVER {server} "
-                f"OPTIONS (user {quote(user)}, password {quote(password)});"
-            )
+        statements = [self._servers(segments, user, password)]
         statements.append(f"""
             DO $$ DECLARE f regprocedure; BEGIN
               FOR f IN SELECT p.oid FROM pg_proc p
@@ -121,9 +135,31 @@ class PostgresDialect:
         statements.append(self.shard(SEGMENTS_TABLE, {"__dist_key__": "integer"}, segments))
         return "\n".join(statements)
 
+    def segment_setup(self, segments: Sequence[Segment], user: str, password: str) -> str:
+        return self._servers(segments, user, password)
+
+    def _servers(self, segments: Sequence[Segment], user: str, password: str) -> str:
+        """The address book: a foreign server per segment, and how to log in there."""
+        statements = ["CREATE EXTENSION IF NOT EXISTS postgres_fdw;"]
+        for segment in segments:
+            server = server_name(segment.key)
+            statements.append(
+                f"DROP SERVER IF EXISTS {server} CASCADE;"
+                f"CREATE SERVER {server} FOREIGN DATA WRAPPER postgres_fdw OPTIONS ("
+                f"host {quote(segment.address)}, port '{segment.port}', dbname 'postgres', "
+                "extensions 'cerebro_ds', async_capable 'true', use_remote_estimate 'true', "
+                "batch_size '100');"
+                f"CREATE USER MAPPING FOR {user} SERVER {server} "
+                f"OPTIONS (user {quote(user)}, password {quote(password)});"
+            )
+        return "\n".join(statements)
+
+    def segment_refresh(self, segments: Sequence[Segment]) -> str:
+        return self.coordinator_refresh(segments)
+
     def coordinator_refresh(self, segments: Sequence[Segment]) -> str:
         return "".join(
-            f"ALTER SERVER segment_{segment.key} OPTIONS "
+            f"ALTER SERVER {server_name(segment.key)} OPTIONS "
             f"(SET host {quote(segment.address)}, SET port '{segment.port}');"
             for segment in segments
         )
@@ -133,7 +169,7 @@ class PostgresDialect:
         statements = [f"CREATE TABLE {table} ({body}) PARTITION BY LIST (__dist_key__);"]
         statements.extend(
             f"CREATE FOREIGN TABLE {table}_{segment.key} PARTITION OF {table} "
-            f"FOR VALUES IN ({segment.key}) SERVER segment_{segment.key} "
+            f"FOR VALUES IN ({segment.key}) SERVER {server_name(segment.key)} "
             f"OPTIONS (schema_name 'public', table_name {quote(table)});"
             for segment in segments
         )
@@ -150,6 +186,19 @@ class PostgresDialect:
         return (
             f"SELECT __dist_key__, madlib.{function}({text}, {_ROWS.format(job=text)}) "
             f"FROM {table} WHERE __dist_key__ = {key} GROUP BY __dist_key__"
+        )
+
+    def scheduled(self, function: str) -> str:
+        return (
+            f"SELECT __dist_key__, mst_key, madlib.{function}(__dist_key__, job) AS report "
+            f"FROM {SCHEDULE_TABLE} GROUP BY __dist_key__, mst_key"
+        )
+
+    def scheduled_scan(self, function: str, view: str) -> str:
+        return (
+            f"SELECT __dist_key__, mst_key, madlib.{function}(job, buffer_id, independent_var, "
+            "dependent_var, independent_var_shape, dependent_var_shape ORDER BY buffer_id) "
+            f"AS report FROM {view} GROUP BY __dist_key__, mst_key"
         )
 
     def check_in_place(self, plan: Sequence[Mapping[str, Any]], statement: str) -> None:

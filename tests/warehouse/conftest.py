@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.datasets import PreparedDataset, prepare
+from experiments.datasets import SPLITS, PreparedDataset, prepare
 from experiments.paths import state
 from experiments.runtime.local import LocalRuntime
 from experiments.specs.model import DatasetSpec
@@ -19,6 +19,7 @@ from experiments.warehouse.dialect import Segment
 from experiments.warehouse.load import load
 from experiments.warehouse.pack import pack
 from experiments.warehouse.targeted import TargetedQueries
+from experiments.warehouse.unit_tables import make_unit_tables
 
 WORKERS = 2
 
@@ -55,6 +56,20 @@ def packed(cluster: Cluster, dataset: PreparedDataset) -> str:
     return pack(
         cluster, "shared", dataset.input_shape, dataset.classes, buffer_bytes=50 * 256
     ).table
+
+
+@pytest.fixture(scope="session")
+def tables(cluster: Cluster, dataset: PreparedDataset) -> None:
+    """The packed tables by the names that training knows."""
+    for split in SPLITS:
+        load(cluster, dataset, split, split)
+        pack(cluster, split, dataset.input_shape, dataset.classes, buffer_bytes=50 * 256)
+
+
+@pytest.fixture(scope="session")
+def unit_tables(cluster: Cluster, tables: None) -> None:
+    """The tables and views of training fully inside the database."""
+    make_unit_tables(cluster)
 
 
 @pytest.fixture

@@ -32,18 +32,6 @@ def job(seed: int = 5, batch_size: int = 32) -> dict[str, Any]:
     return {"model": model, "seed": seed}
 
 
-@pytest.fixture
-def tables(cluster: Cluster, dataset: PreparedDataset) -> None:
-    """The names a targeted query trains and evaluates on."""
-    from experiments.warehouse.load import load
-    from experiments.warehouse.pack import pack
-
-    for split in ("train", "valid"):
-        if f"{split}_packed" not in cluster.tables():
-            load(cluster, dataset, split, split)
-            pack(cluster, split, dataset.input_shape, dataset.classes, buffer_bytes=50 * 256)
-
-
 def outside(dataset: PreparedDataset, key: int, state: bytes, seed: int) -> bytes:
     session = Session(0)
     work = job(seed)

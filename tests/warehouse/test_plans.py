@@ -9,6 +9,8 @@ import pytest
 
 from experiments.errors import PlanError
 from experiments.warehouse.cluster import Cluster
+from experiments.warehouse.dialect import SCHEDULE_TABLE
+from experiments.warehouse.unit_tables import MODEL_TABLE, TRAIN_VIEW, VALID_VIEW
 
 JOB = {"model": {}, "seed": 1, "table": "t"}
 
@@ -29,11 +31,20 @@ def statements(cluster: Cluster, table: str) -> list[str]:
     return [*found, grouped]
 
 
+def scheduled(cluster: Cluster) -> list[str]:
+    """The statements of training fully inside the database."""
+    dialect = cluster.dialect
+    found = [dialect.scheduled(name) for name in ("warm", "initialize", "average")]
+    scans = [("fit", TRAIN_VIEW), ("score", VALID_VIEW)]
+    return found + [dialect.scheduled_scan(name, view) for name, view in scans]
+
+
 @pytest.fixture(params=["no statistics", "statistics"])
-def table(request: pytest.FixtureRequest, cluster: Cluster, packed: str) -> str:
+def table(request: pytest.FixtureRequest, cluster: Cluster, packed: str, unit_tables: None) -> str:
     with cluster.session() as session, session.cursor() as cursor:
         if request.param == "statistics":
-            cursor.execute(f"ANALYZE {packed}; ANALYZE cerebro_segments")
+            cursor.execute(f"ANALYZE {packed}; ANALYZE cerebro_segments; ANALYZE {SCHEDULE_TABLE};")
+            cursor.execute(f"ANALYZE {TRAIN_VIEW}; ANALYZE {VALID_VIEW}")
         else:
             cursor.execute(
                 "DELETE FROM pg_statistic WHERE starelid IN "
@@ -43,7 +54,7 @@ def table(request: pytest.FixtureRequest, cluster: Cluster, packed: str) -> str:
 
 
 def test_every_statement_is_shipped(cluster: Cluster, table: str) -> None:
-    for statement in statements(cluster, table):
+    for statement in statements(cluster, table) + scheduled(cluster):
         cluster.dialect.check_in_place(explain(cluster, statement), statement)
 
 
@@ -70,3 +81,50 @@ def test_a_plan_that_fetches_the_rows_is_refused(
     plan = explain(cluster, statement)
     with pytest.raises(PlanError, match=without_option):
         cluster.dialect.check_in_place(plan, statement)
+
+
+@pytest.mark.usefixtures("unit_tables")
+def test_the_paper_s_statement_trains_in_all_segments_at_once(cluster: Cluster) -> None:
+    (plan,) = explain(cluster, cluster.dialect.scheduled_scan("fit", TRAIN_VIEW))
+    scans = plan["Plan"]["Plans"]
+    assert plan["Plan"]["Node Type"] == "Append"
+    assert [scan["Async Capable"] for scan in scans] == [True] * len(cluster.segments)
+    assert all("Aggregate on" in scan["Relations"] for scan in scans)
+
+
+@pytest.mark.usefixtures("unit_tables")
+def test_the_paper_s_statement_is_refused_without_the_extension_option(
+    cluster: Cluster, without_option: str
+) -> None:
+    if without_option == "extensions":
+        for statement in scheduled(cluster):
+            with pytest.raises(PlanError, match="extensions"):
+                cluster.dialect.check_in_place(explain(cluster, statement), statement)
+
+
+def test_the_views_need_no_help_from_the_planner(cluster: Cluster, table: str) -> None:
+    """Without a view the coordinator plans the join, and one setting makes it fetch both sides."""
+    assert table
+    dialect = cluster.dialect
+    joined = dialect.scheduled_scan(
+        "fit", f"{SCHEDULE_TABLE} JOIN train_packed USING (__dist_key__)"
+    )
+    viewed = dialect.scheduled_scan("fit", TRAIN_VIEW)
+    with cluster.session() as session, session.cursor() as cursor:
+        cursor.execute("SET enable_partitionwise_join = off")
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {viewed}")
+        dialect.check_in_place(cursor.fetchone()[0], viewed)
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {joined}")
+        with pytest.raises(PlanError, match="fetch rows"):
+            dialect.check_in_place(cursor.fetchone()[0], joined)
+
+
+@pytest.mark.usefixtures("unit_tables")
+def test_old_versions_are_removed_where_they_lie(cluster: Cluster) -> None:
+    (plan,) = explain(
+        cluster,
+        f"DELETE FROM {MODEL_TABLE} WHERE (mst_key = 1 AND version < 2) "
+        "OR (mst_key = 2 AND version < 3)",
+    )
+    (append,) = plan["Plan"]["Plans"]
+    assert {scan["Operation"] for scan in append["Plans"]} == {"Delete"}

@@ -97,5 +97,68 @@ CREATE AGGREGATE madlib.evaluate(
     independent_var_shape integer[], dependent_var_shape integer[]) (
     sfunc = madlib.evaluate_transition, stype = bigint, finalfunc = madlib.evaluate_final);
 
+-- Training fully inside the database: what these do is in experiments/warehouse/units.py, and the
+-- procedure's loop in experiments/warehouse/procedure.py.
+
+CREATE FUNCTION madlib.initialize_transition(state json, dist_key integer, job json) RETURNS json
+LANGUAGE plpython3u AS $$
+from experiments.warehouse import units
+return units.initialize(job)
+$$;
+CREATE AGGREGATE madlib.initialize(dist_key integer, job json) (
+    sfunc = madlib.initialize_transition, stype = json);
+
+CREATE FUNCTION madlib.fit_transition(
+    state bigint, job json, buffer_id integer, independent_var bytea, dependent_var bytea,
+    independent_var_shape integer[], dependent_var_shape integer[]) RETURNS bigint
+LANGUAGE plpython3u AS $$
+from experiments.warehouse import units
+return units.fit_transition(
+    state, job, buffer_id, independent_var, dependent_var,
+    independent_var_shape, dependent_var_shape)
+$$;
+CREATE FUNCTION madlib.fit_final(state bigint) RETURNS json
+LANGUAGE plpython3u AS $$
+from experiments.warehouse import units
+return units.fit_final(state)
+$$;
+CREATE AGGREGATE madlib.fit(
+    job json, buffer_id integer, independent_var bytea, dependent_var bytea,
+    independent_var_shape integer[], dependent_var_shape integer[]) (
+    sfunc = madlib.fit_transition, stype = bigint, finalfunc = madlib.fit_final);
+
+CREATE FUNCTION madlib.score_transition(
+    state bigint, job json, buffer_id integer, independent_var bytea, dependent_var bytea,
+    independent_var_shape integer[], dependent_var_shape integer[]) RETURNS bigint
+LANGUAGE plpython3u AS $$
+from experiments.warehouse import units
+return units.score_transition(
+    state, job, buffer_id, independent_var, dependent_var,
+    independent_var_shape, dependent_var_shape)
+$$;
+CREATE FUNCTION madlib.score_final(state bigint) RETURNS json
+LANGUAGE plpython3u AS $$
+from experiments.warehouse import units
+return units.score_final(state)
+$$;
+CREATE AGGREGATE madlib.score(
+    job json, buffer_id integer, independent_var bytea, dependent_var bytea,
+    independent_var_shape integer[], dependent_var_shape integer[]) (
+    sfunc = madlib.score_transition, stype = bigint, finalfunc = madlib.score_final);
+
+CREATE FUNCTION madlib.average_transition(state json, dist_key integer, job json) RETURNS json
+LANGUAGE plpython3u AS $$
+from experiments.warehouse import units
+return units.average(job)
+$$;
+CREATE AGGREGATE madlib.average(dist_key integer, job json) (
+    sfunc = madlib.average_transition, stype = json);
+
+CREATE PROCEDURE madlib.fit_multiple(job json)
+LANGUAGE plpython3u AS $$
+from experiments.warehouse import procedure
+procedure.fit_multiple(job)
+$$;
+
 -- These run code and read and write files as the server's user.
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA madlib FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA madlib FROM PUBLIC;

@@ -1,0 +1,192 @@
+"""What the approaches share that train by one ``CALL``: the job, the journal's other half, states.
+
+The database decides what is done and commits it; the journal is written from what it says. After a
+crash the two may differ by what was committed but not heard of, so the first thing a call tells is
+that, and it is journaled before anything new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from experiments.approaches import in_database
+from experiments.approaches.base import RunContext, job
+from experiments.errors import ReproduceError
+from experiments.models.worker import spans_of
+from experiments.mop.unit import Unit, UnitResult
+from experiments.mop.visits import visits
+from experiments.paths import Artifacts
+from experiments.specs.model import derive_seed
+from experiments.telemetry.journal import Event, Journal, read
+from experiments.warehouse import states
+from experiments.warehouse.call import Call, Message
+from experiments.warehouse.cluster import Cluster
+from experiments.warehouse.record import Step
+from experiments.warehouse.unit_tables import MODEL_TABLE, VIEWS, make_unit_tables
+from experiments.warehouse.units import MERGE
+
+Round = Mapping[str, Any]
+"""Models that are trained for one epoch and then evaluated: ``epoch`` and ``models``."""
+
+
+class CallingApproach:
+    """Everything of such an approach but ``traits`` and ``train``."""
+
+    roles: tuple[str, ...] = ("segment", "coordinator")
+
+    def __init__(self, context: RunContext) -> None:
+        self.context = context
+        self.cluster = in_database.cluster_of(context)
+        self.call: Call | None = None
+
+    def prepare(self) -> None:
+        """Load and pack; make the tables of models, schedule and visits."""
+        in_database.prepare(self.context, self.cluster)
+        make_unit_tables(self.cluster)
+
+    def close(self) -> None:
+        """Cancel the call and close its session."""
+        if self.call is not None:
+            self.call.close()
+
+
+def fit_job(
+    context: RunContext, rounds: Sequence[Round], known: Iterable[Step], *, averages: bool
+) -> dict[str, Any]:
+    """The job of ``madlib.fit_multiple`` for what is left of a run."""
+    spec = context.spec
+    policy, _, source = spec.policy.partition(":")
+    order = visits(read(Artifacts().run(source).journal)) if source else None
+    return {
+        "models": [
+            {
+                **job(config, context.dataset),
+                "seed": derive_seed(spec.seed, "initial", config.architecture),
+            }
+            for config in spec.configs
+        ],
+        "workers": spec.workers,
+        "seed": spec.seed,
+        "rounds": list(rounds),
+        "averages": averages,
+        "policy": policy,
+        "visits": order,
+        "tables": {
+            kind: f"{packed} {context.dataset.fingerprint}"
+            for kind, packed in zip(("train", "valid"), VIEWS.values(), strict=True)
+        },
+        "known": [list(step) for step in known],
+    }
+
+
+def known_steps(events: Iterable[Event]) -> set[Step]:
+    """What a journal says is finished."""
+    known = set()
+    for event in events:
+        if event.kind not in {"unit_finished", "merged"}:
+            continue
+        if event.model is None or event.partition is None or event.epoch is None:
+            continue
+        kind = event.detail["kind"] if event.kind == "unit_finished" else MERGE
+        known.add(Step(kind, event.model, event.partition, event.epoch))
+    return known
+
+
+def step_of(message: Message) -> Step:
+    """The step that a ``finished`` message is about."""
+    return Step(*(message[name] for name in Step._fields))
+
+
+def unit_of(step: Step) -> Unit:
+    """The hopper's unit of a step."""
+    return Unit(step.model, step.partition, step.epoch)
+
+
+def result_of(message: Message) -> UnitResult:
+    """What a ``finished`` message says of a unit of training or evaluation."""
+    report = message["report"]
+    return UnitResult(
+        spans=spans_of(report),
+        rows=report["rows"],
+        loss=report["loss"],
+        metrics=report["metrics"],
+        counters=report["counters"],
+    )
+
+
+def journal_prepared(journal: Journal, message: Message) -> None:
+    """Spans of building models and making initial states."""
+    for span in spans_of(dict(message)):
+        journal.span(span, worker=message["worker"], model=message["model"])
+
+
+def journal_finished(journal: Journal, message: Message) -> None:
+    """A step's spans and the mark of its end; its idle time is the caller's business."""
+    step = step_of(message)
+    keys: dict[str, Any] = {
+        "worker": step.partition,
+        "model": step.model,
+        "partition": step.partition,
+        "epoch": step.epoch,
+    }
+    for span in spans_of(message["report"]):
+        journal.span(span, **keys)
+    if step.kind == MERGE:
+        journal.append("merged", **keys, version=message["version"])
+        return
+    result = result_of(message)
+    journal.append(
+        "unit_finished",
+        **keys,
+        kind=step.kind,
+        version=message["version"],
+        rows=result.rows,
+        loss=result.loss,
+        metrics=result.metrics,
+        counters=result.counters,
+    )
+
+
+def journal_started(journal: Journal, step: Step) -> None:
+    """The mark of a step's start; merging has none."""
+    if step.kind != MERGE:
+        journal.append(
+            "unit_started",
+            worker=step.partition,
+            model=step.model,
+            partition=step.partition,
+            epoch=step.epoch,
+            kind=step.kind,
+        )
+
+
+def catch_up(call: Call, journal: Journal) -> set[Step]:
+    """Start a call, and journal what is in the database but not yet in the journal: those steps."""
+    found = set()
+    call.start()
+    while (message := call.receive()) is not None and message["event"] != "ready":
+        if message["event"] == "finished":
+            found.add(step_of(message))
+            journal_started(journal, step_of(message))
+            journal_finished(journal, message)
+        elif message["event"] == "prepared":
+            journal_prepared(journal, message)
+    return found
+
+
+def ended_early() -> ReproduceError:
+    """The error for a call that is done while its caller still waits for something."""
+    return ReproduceError("the call in the database ended before its work was done")
+
+
+def keep_states(context: RunContext, cluster: Cluster) -> None:
+    """Copy every model's last state from its segment to the run's model store."""
+    with cluster.session() as session, session.cursor() as cursor:
+        cursor.execute(
+            f"SELECT DISTINCT mst_key, version, __dist_key__ FROM {MODEL_TABLE} ORDER BY 1, 2"
+        )
+        last = {model: (version, key) for model, version, key in cursor.fetchall()}
+    for model, (version, key) in last.items():
+        with cluster.session(cluster.segments[key]) as session:
+            context.store.save(model, version, states.fetch(session, model, version))

@@ -1,0 +1,120 @@
+"""MA: model averaging inside the database, the paper's baseline (paper, §5; MADlib's ``fit``).
+
+Each configuration in turn is trained on all segments at once, from the same state, by one shipped
+statement per epoch; then the average by rows of what the segments learned is taken in the database,
+and the next epoch starts from it everywhere. What is averaged: :mod:`experiments.models.averaging`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from experiments.approaches import calling
+from experiments.approaches.base import Trait
+from experiments.models.worker import VALID, spans_of
+from experiments.mop.idle import Timeline
+from experiments.mop.progress import Progress, Score, pool
+from experiments.telemetry.journal import Journal, read
+from experiments.warehouse.call import Call, Message
+from experiments.warehouse.record import Step
+
+
+class Approach(calling.CallingApproach):
+    """The approach as the driver runs it."""
+
+    traits: ClassVar[frozenset[Trait]] = frozenset({Trait.AVERAGES})
+
+    def train(self) -> None:
+        """Call, and journal what the database says until all configurations are done."""
+        context, spec = self.context, self.context.spec
+        marked = {(e.model, e.epoch) for e in context.history if e.kind == "epoch_finished"}
+        rounds: list[dict[str, Any]] = [
+            {"epoch": epoch, "models": [model]}
+            for model in range(len(spec.configs))
+            for epoch in range(1, spec.epochs + 1)
+            if (model, epoch) not in marked
+        ]
+        known = calling.known_steps(context.history)
+
+        def job() -> dict[str, Any]:
+            return calling.fit_job(context, rounds, known, averages=True)
+
+        self.call = Call(self.cluster, job)
+        known |= calling.catch_up(self.call, context.journal)
+        progress = Progress(len(spec.configs), spec.workers)
+        progress.read(read(context.journal.path))
+        while rounds:
+            turn = _Turn(context.journal, progress, rounds[0]["models"][0], rounds[0]["epoch"])
+            while not turn.over:
+                message = self.call.receive()
+                if message is None:
+                    raise calling.ended_early()
+                if message["event"] == "finished":
+                    known.add(calling.step_of(message))
+                turn.take(message)
+            rounds.pop(0)
+        while self.call.receive() is not None:
+            pass
+        calling.keep_states(context, self.cluster)
+
+
+class _Turn:
+    """One configuration's epoch in the journal."""
+
+    def __init__(self, journal: Journal, progress: Progress, model: int, epoch: int) -> None:
+        self.over = False
+        self._journal = journal
+        self._progress = progress
+        self._model = model
+        self._epoch = epoch
+        self._timeline: Timeline | None = None
+        self._started: dict[Step, int] = {}
+
+    def take(self, message: Message) -> None:
+        """Journal what a message says."""
+        event, now = message["event"], int(message["at"])
+        if event == "prepared":
+            calling.journal_prepared(self._journal, message)
+        elif event == "round" and self._timeline is None:
+            self._timeline = Timeline(self._progress.workers, now)
+            self._journal.append("epoch_started", model=self._model, epoch=self._epoch)
+        elif event == "started":
+            for model, partition in message["units"]:
+                self._start(Step(message["kind"], model, partition, message["epoch"]), now)
+        elif event == "finished":
+            self._finish(calling.step_of(message), message, now)
+        elif event == "round_finished":
+            self._end(now)
+
+    def _start(self, step: Step, now: int) -> None:
+        """A step that is under way already is one that a call after a crash does again."""
+        if step not in self._started:
+            self._started[step] = now
+            calling.journal_started(self._journal, step)
+
+    def _finish(self, step: Step, message: Message, now: int) -> None:
+        self._start(step, now)
+        if self._timeline is not None:
+            spans = spans_of(message["report"])
+            gaps = self._timeline.cover(step.partition, spans, self._started[step], now)
+            for gap in gaps:
+                self._journal.span(gap, worker=step.partition, model=step.model, epoch=step.epoch)
+        calling.journal_finished(self._journal, message)
+        if step.kind == VALID:
+            result = calling.result_of(message)
+            score = Score(result.rows, result.loss, result.metrics)
+            self._progress.note_scored(calling.unit_of(step), score)
+
+    def _end(self, now: int) -> None:
+        if self._timeline is None:
+            return
+        for worker, gap in self._timeline.close(now):
+            self._journal.span(gap, worker=worker, model=self._model, epoch=self._epoch)
+        if (self._epoch, self._model) not in self._progress.evaluated:
+            total = pool(self._progress.scores[self._epoch, self._model])
+            means: dict[str, Any] = {"rows": total.rows, "loss": total.loss, **total.metrics}
+            self._journal.append(
+                "evaluated", model=self._model, epoch=self._epoch, split="valid", **means
+            )
+        self._journal.append("epoch_finished", model=self._model, epoch=self._epoch)
+        self.over = True

@@ -1,0 +1,262 @@
+"""The loop of ``CALL madlib.fit_multiple(job)``: a whole job of training, on the coordinator.
+
+The job goes round by round: a *round* trains some models for one epoch and evaluates them. Training
+goes in batches of at most one unit per segment, each one statement and one transaction: what a
+batch did is committed before the next one starts (MADlib's sub-epoch with its barrier).
+
+Two segments have no common commit. So a batch leaves the states it started from where they are, and
+the next transaction removes them. Whatever commits or does not, each model's highest version is the
+one that its visits led to, and a call after a crash goes on from there.
+
+A job has
+
+``models``               a worker's job per model, each with the ``seed`` of its initial state
+``workers``, ``seed``    how many segments there are; the run's seed
+``rounds``               [{``epoch``, ``models``}] still to do, in order
+``averages``             whether a model is trained everywhere and averaged (MA) or hops (UDAF)
+``policy``, ``visits``   which unit is next, for those that hop; ``visits`` is the order to replay
+``tables``               names the rows of ``train`` and ``valid`` for the segments' caches
+``known``                [kind, model, partition, epoch] that the caller has heard of
+
+The caller hears of everything by notices. Greenplum 6 has no procedures; there the same loop has to
+be driven from outside.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.errors import DataError, PlanError
+from experiments.models.worker import TRAIN, VALID
+from experiments.mop.loop import drive_batches
+from experiments.mop.policy import make_policy
+from experiments.mop.state import Board, UnitTimes
+from experiments.mop.unit import Unit
+from experiments.mop.visits import Visit as Stop
+from experiments.specs.model import derive_seed
+from experiments.warehouse.coordinator import Coordinator
+from experiments.warehouse.record import Step, Visit
+from experiments.warehouse.units import MERGE
+
+SQLSTATES: Mapping[type[Exception], str] = {PlanError: "CD001", DataError: "CD002"}
+"""How errors that the user can mend are told from others."""
+
+_FUNCTIONS = {TRAIN: "fit", VALID: "score", MERGE: "average"}
+
+
+def fit_multiple(text: str) -> None:
+    """Carry out a job. What the user can mend has a code of :data:`SQLSTATES`."""
+    import plpy
+
+    job = json.loads(text)
+    try:
+        (_Averaging if job["averages"] else _Hopping)(job, Coordinator(plpy)).run()
+    except tuple(SQLSTATES) as error:
+        plpy.error(str(error), sqlstate=SQLSTATES[type(error)])
+
+
+class _Procedure:
+    """What hopping and averaging share; they differ in :meth:`train` and :meth:`oldest`."""
+
+    def __init__(self, job: Mapping[str, Any], coordinator: Coordinator) -> None:
+        self.job = job
+        self.coordinator = coordinator
+        self.models: Sequence[Mapping[str, Any]] = job["models"]
+        self.workers = int(job["workers"])
+        self.record = coordinator.record(len(self.models))
+        self._obsolete: dict[int, int] = {}
+
+    def train(self, epoch: int, models: Sequence[int]) -> None:
+        """Train models for one epoch, or what is left of it."""
+        raise NotImplementedError
+
+    def oldest(self, model: int) -> int:
+        """The oldest version of a model that is still wanted."""
+        raise NotImplementedError
+
+    def run(self) -> None:
+        """The whole job, from where the database says that it stands."""
+        self.record.require(Step(*step) for step in self.job["known"])
+        known = {Step(*step) for step in self.job["known"]}
+        for visit in self.record.visits():
+            if visit.step not in known:
+                self._tell(visit)
+        self._prepare()
+        self.coordinator.tell("ready")
+        for part in self.job["rounds"]:
+            epoch, models = part["epoch"], part["models"]
+            self.coordinator.tell("round", epoch=epoch, models=models)
+            self.train(epoch, models)
+            self._evaluate(epoch, models)
+            self.coordinator.tell("round_finished", epoch=epoch, models=models)
+        self.coordinator.discard(self._obsolete)
+        self.coordinator.commit()
+
+    def _prepare(self) -> None:
+        """Build every architecture on every segment; give every new model its initial state."""
+        shapes = {
+            (job["model"]["architecture"], job["model"]["batch_size"]): at
+            for at, job in enumerate(self.models)
+        }
+        self._before_rounds(
+            "warm",
+            [
+                {**self.models[model], "mst_key": model, "segment": segment}
+                for model in shapes.values()
+                for segment in range(self.workers)
+            ],
+        )
+        created = [
+            {**job, "mst_key": model, "segment": model % self.workers}
+            for model, job in enumerate(self.models)
+            if not self.record.versions(model)
+        ]
+        self._before_rounds("initialize", created)
+        for job in created:
+            self.record.hold(job["segment"], job["mst_key"], 0)
+        self._obsolete = {model: self.oldest(model) for model in range(len(self.models))}
+
+    def _before_rounds(self, function: str, jobs: Sequence[Mapping[str, Any]]) -> None:
+        if not jobs:
+            return
+        reports = self.coordinator.carry_out(function, jobs)
+        self.coordinator.commit()
+        for job, report in zip(jobs, reports, strict=True):
+            model = job["mst_key"] if function == "initialize" else None
+            self.coordinator.tell(
+                "prepared", worker=job["segment"], model=model, spans=report["spans"]
+            )
+
+    def _evaluate(self, epoch: int, models: Sequence[int]) -> None:
+        """Every model on every segment, by one statement."""
+        steps = [
+            Step(VALID, model, segment, epoch)
+            for model in sorted(models)
+            for segment in range(self.workers)
+        ]
+        versions = {model: self.record.versions(model)[-1] for model in models}
+        self.batch([step for step in steps if step not in self.record], versions, {})
+
+    def batch(
+        self,
+        steps: Sequence[Step],
+        versions: Mapping[int, int],
+        more: Mapping[str, Any],
+    ) -> None:
+        """Carry out steps of one kind and epoch at once, and commit them.
+
+        Parameters
+        ----------
+        versions : of each model, the version to read; training and merging write the next one.
+        more : further fields of their jobs.
+        """
+        if not steps:
+            return
+        kind, epoch = steps[0].kind, steps[0].epoch
+        self.coordinator.tell(
+            "started", kind=kind, epoch=epoch, units=[[s.model, s.partition] for s in steps]
+        )
+        self.coordinator.discard(self._obsolete)
+        reports = self.coordinator.carry_out(
+            _FUNCTIONS[kind], [{**self._job(step, versions[step.model]), **more} for step in steps]
+        )
+        self.coordinator.commit()
+        self._obsolete = {}
+        for step, report in zip(steps, reports, strict=True):
+            version = versions[step.model]
+            if kind != VALID:
+                version += 1
+                self.record.hold(step.partition, step.model, version)
+            self.record.add(Visit(step, version, report))
+        for step in steps:
+            self._obsolete[step.model] = self.oldest(step.model)
+            self._tell(self.record[step])
+
+    def _job(self, step: Step, version: int) -> dict[str, Any]:
+        job = {
+            **self.models[step.model],
+            "seed": derive_seed(self.job["seed"], "unit", step.model, step.epoch, step.partition),
+            "segment": step.partition,
+            "mst_key": step.model,
+            "epoch": step.epoch,
+            "version": version,
+            "target": version + 1,
+        }
+        if step.kind != MERGE:
+            job["holder"] = self.record.holder(step.model, version)
+            job["table"] = self.job["tables"][step.kind]
+        return job
+
+    def _tell(self, visit: Visit) -> None:
+        self.coordinator.tell(
+            "finished", **visit.step._asdict(), version=visit.version, report=visit.report
+        )
+
+
+class _Hopping(_Procedure):
+    """UDAF: models hop from segment to segment, batch by batch as a policy has it."""
+
+    def __init__(self, job: Mapping[str, Any], coordinator: Coordinator) -> None:
+        super().__init__(job, coordinator)
+        order = None if job["visits"] is None else [Stop(*stop) for stop in job["visits"]]
+        self._policy = make_policy(job["policy"], job["seed"], order)
+        self._times = UnitTimes(len(self.models))
+        trained = [0] * len(self.models)
+        for visit in self.record.visits():
+            if visit.step.kind == TRAIN:
+                trained[visit.step.model] += 1
+                self._times.add(visit.step.model, visit.seconds)
+        for model, version in enumerate(trained):
+            if version or self.record.versions(model):
+                self.record.holder(model, version)
+
+    def oldest(self, model: int) -> int:
+        return self.record.versions(model)[-1]
+
+    def train(self, epoch: int, models: Sequence[int]) -> None:
+        count = len(models)
+        board = Board(
+            epoch,
+            count,
+            self.workers,
+            self._policy.arrange(epoch, count, self.workers),
+            finished={
+                Unit(model, partition, epoch)
+                for model in models
+                for partition in range(self.workers)
+                if Step(TRAIN, model, partition, epoch) in self.record
+            },
+            times=self._times,
+        )
+
+        def carry_out(units: Sequence[Unit]) -> list[float]:
+            steps = [Step(TRAIN, unit.model, unit.partition, epoch) for unit in units]
+            versions = {unit.model: self.record.versions(unit.model)[-1] for unit in units}
+            self.batch(steps, versions, {})
+            return [self.record[step].seconds for step in steps]
+
+        drive_batches(board, self._policy, carry_out)
+
+
+class _Averaging(_Procedure):
+    """MA: a model is trained on all segments at once, then the average of what they learned is it.
+
+    The average after epoch e is version 2e, on one segment; version 2e - 1 is what each segment
+    learned in epoch e, on that segment.
+    """
+
+    def oldest(self, model: int) -> int:
+        return max(version for version in self.record.versions(model) if version % 2 == 0)
+
+    def train(self, epoch: int, models: Sequence[int]) -> None:
+        for model in models:
+            merge = Step(MERGE, model, model % self.workers, epoch)
+            if merge in self.record:
+                continue
+            steps = [Step(TRAIN, model, segment, epoch) for segment in range(self.workers)]
+            missing = [step for step in steps if step not in self.record]
+            self.batch(missing, {model: 2 * epoch - 2}, {})
+            parts = [[step.partition, self.record[step].report["rows"]] for step in steps]
+            self.batch([merge], {model: 2 * epoch - 1}, {"parts": parts})
