@@ -11,7 +11,7 @@ import datetime
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from experiments.approaches.base import RunContext, find
@@ -59,7 +59,7 @@ def drive(root: Path) -> None:
             raise
         finally:
             approach.close()
-        _keep_models(store, folder, _versions(folder))
+        _keep_models(store, folder, len(spec.configs))
         journal.append("run_finished")
     result = {
         "run": plan["run"],
@@ -92,10 +92,19 @@ def _seconds(folder: RunFolder) -> dict[str, float]:
     return total
 
 
-def _keep_models(store: ModelStore, folder: RunFolder, versions: Mapping[int, int]) -> None:
-    """Copy every model's last state, the version that the journal names, into the run's folder."""
+def _keep_models(store: ModelStore, folder: RunFolder, models: int) -> None:
+    """Copy every model's last state into the run's folder.
+
+    Raises
+    ------
+    DataError
+        The store lacks what the journal says is finished.
+    """
     folder.models.mkdir(exist_ok=True)
-    for model, version in versions.items():
+    finished = _versions(folder)
+    for model in range(models):
+        wanted = finished.get(model, 0)
+        version = max(wanted, store.latest(model) or 0)
         write_atomically(folder.models / f"{model}.state", store.load(model, version))
 
 
