@@ -6,6 +6,7 @@ import ast
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from experiments.specs.model import RunSpec
 def parts(spec: RunSpec) -> dict[str, str]:
     """The parts of a run's fingerprint: ``spec``, ``lock``, and ``code of <room>`` for each room.
 
-    Code counts if the approach's module imports it, directly or not; the specification files count
+    Code counts if the approach's module imports it, directly or not, or the database extension that
+    it uses does; the specification files count
     through the spec they produce. The data set's content follows from spec, seed and the code of
     ``datasets``.
     """
@@ -27,10 +29,14 @@ def parts(spec: RunSpec) -> dict[str, str]:
     }
     rooms: dict[str, list[Path]] = {}
     module = approaches()[spec.approach].module
-    for path in _imported((f"experiments.approaches.{module}", "experiments.runner.drive")):
+    starts = (f"experiments.approaches.{module}", "experiments.runner.drive")
+    found = _imported(starts)
+    if any(path.is_relative_to(EXTENSION.parent) for path in found):
+        found = _imported((*starts, *_extension_modules()))
+    for path in found:
         rooms.setdefault(path.relative_to(PACKAGE).parts[0], []).append(path)
     if "warehouse" in rooms:
-        rooms["warehouse"].extend(path for path in EXTENSION.iterdir() if path.is_file())
+        rooms["warehouse"].extend(_extension_files())
     for room, files in sorted(rooms.items()):
         digests[f"code of {room}"] = _digest(path.read_bytes() for path in sorted(files))
     return digests
@@ -44,6 +50,18 @@ def short(digests: Mapping[str, str]) -> str:
 def changed(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
     """Names of the parts that differ, in order."""
     return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+
+def _extension_files() -> list[Path]:
+    return [path for path in EXTENSION.iterdir() if path.is_file()]
+
+
+@functools.cache
+def _extension_modules() -> tuple[str, ...]:
+    """Modules that the extension's functions import inside the server."""
+    text = "".join(path.read_text(encoding="utf-8") for path in _extension_files())
+    found = re.findall(r"^from (experiments[\w.]*) import (\w+)$", text, re.MULTILINE)
+    return tuple(sorted({f"{package}.{module}" for package, module in found}))
 
 
 @functools.cache

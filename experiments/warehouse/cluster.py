@@ -43,7 +43,7 @@ class Cluster:
 
         Parameters
         ----------
-        seconds : how long a server that is starting, or does not listen yet, is waited for.
+        seconds : how long a server that is not there yet, or is starting, is waited for.
 
         Raises
         ------
@@ -63,8 +63,8 @@ class Cluster:
                     connect_timeout=10,
                 )
             except psycopg2.OperationalError as error:
-                starting = any(words in str(error) for words in _NOT_YET)
-                if not starting or time.monotonic() > deadline:
+                refused = any(words in str(error) for words in _REFUSED)
+                if refused or time.monotonic() > deadline:
                     name = "coordinator" if segment is None else f"segment {segment.key}"
                     raise EnvironmentFault(
                         f"the database of the {name} at {address}:{port} does not answer: "
@@ -175,13 +175,7 @@ class Cluster:
             return [name for (name,) in cursor.fetchall()]
 
 
-_NOT_YET = (
-    "starting up",
-    "shutting down",
-    "recovery mode",
-    "Connection refused",
-    "closed the connection unexpectedly",
-)
-"""What a server that was just started, or is being started again, makes libpq say."""
+_REFUSED = ("authentication failed", "pg_hba.conf")
+"""What a server says to those whom it will never let in; any other refusal may pass."""
 
 _EXTENSION = "CREATE EXTENSION IF NOT EXISTS cerebro_ds CASCADE"

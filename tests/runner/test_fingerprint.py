@@ -27,6 +27,13 @@ def test_an_approach_counts_only_the_code_it_imports() -> None:
         assert not {"code of cli", "code of analysis"} & set(parts)
 
 
+def test_code_that_runs_inside_the_server_counts() -> None:
+    found = fingerprint._extension_modules()
+    assert {f"experiments.warehouse.{name}" for name in ("backend", "units", "procedure")} == {
+        *found
+    }
+
+
 def test_every_field_of_the_spec_counts() -> None:
     base = fingerprint.parts(SPEC)
     assert fingerprint.parts(SPEC) == base

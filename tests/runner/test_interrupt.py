@@ -103,5 +103,6 @@ def test_an_interrupted_run_goes_on(approach: str, number: signal.Signals) -> No
     assert events[: len(before)] == before
     units = finished_units(events)
     assert len(units) == len(set(units))
-    assert Trait.HOPS in find(approach).traits
-    invariants.check(events, 3, 2, [1])
+    assert len(units) == 2 * 3 * 2
+    if Trait.HOPS in find(approach).traits:
+        invariants.check(events, 3, 2, [1])
