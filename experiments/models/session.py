@@ -65,7 +65,7 @@ class Session:
     Parameters
     ----------
     buffer_budget : bytes of decoded data that :attr:`buffers` may hold.
-    framework : ``tensorflow`` or ``torch``; imported at the first use of a model.
+    framework : ``tensorflow`` or ``torch``; imported at the first use of a model that needs it.
 
     Attributes
     ----------
@@ -114,10 +114,8 @@ class Session:
 
     def initial_state(self, job: Mapping[str, Any], seed: int) -> bytes:
         """Random weights and a fresh optimizer: the same bytes in every process and framework."""
-        from experiments.models import initial
-
         step = self._step(Job.from_json(job))
-        return codec.encode(initial.draw(step.model, seed), [], 0, step.layout)
+        return codec.encode(step.initial_weights(seed), [], 0, step.layout)
 
     def load(self, job: Mapping[str, Any], state: codec.Buffer) -> None:
         """Set weights, optimizer, learning rate and λ. Never rebuilds or retraces a known model.
