@@ -90,8 +90,8 @@ class Session:
         """How often a model's code was turned into a graph so far."""
         return sum(step.traces for step in self._steps.values())
 
-    def warm(self, job: Mapping[str, Any]) -> None:
-        """Import, build, compile and trace what this job needs; idempotent.
+    def warm(self, job: Mapping[str, Any]) -> bool:
+        """Import, build, compile and trace what this job needs; whether anything was to be done.
 
         Never touches a loaded state: it trains, evaluates and sets a new model once, and a new
         model holds no state.
@@ -99,10 +99,10 @@ class Session:
         wanted = Job.from_json(job)
         key = wanted.model
         if key in self._warm:
-            return
+            return False
         step = self._step(wanted)
         if self._loaded is not None and self._loaded.model == key:
-            return
+            return False
         x = np.zeros((wanted.batch_size, *wanted.input_shape), np.float32)
         y = np.zeros((wanted.batch_size, wanted.classes), np.int16)
         y[:, 0] = 1
@@ -111,6 +111,7 @@ class Session:
         step.totals()
         step.set_state(codec.decode(codec.encode(*step.get_state(), step.layout)))
         self._warm.add(key)
+        return True
 
     def initial_state(self, job: Mapping[str, Any], seed: int) -> bytes:
         """Random weights and a fresh optimizer: the same bytes in every process and framework."""
@@ -122,7 +123,7 @@ class Session:
 
         Raises
         ------
-        ValueError
+        DamagedState
             The state is damaged or belongs to another architecture. What was loaded before stays.
         """
         wanted = Job.from_json(job)

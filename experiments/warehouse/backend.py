@@ -88,7 +88,7 @@ def create(job: str) -> str:
 
 def load_file(job: str) -> str:
     """Set the model to the state in the file ``job['state']``."""
-    return json.dumps(_backend().worker.load(_job(job), _store_path(job).read_bytes))
+    return json.dumps(_backend().worker.load_file(_job(job), _store_path(job)))
 
 
 def dump_file(job: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import psycopg2
 import psycopg2.extensions
 
-from experiments.errors import EnvironmentFault
+from experiments.errors import EnvironmentFault, ServerDied
 from experiments.warehouse.dialect import SEGMENTS_TABLE, Dialect, PostgresDialect, Segment
 from experiments.warehouse.server import DATABASE, SUPERUSER
 
@@ -38,16 +38,24 @@ class Cluster:
     password: str = field(repr=False)
     dialect: Dialect = field(default_factory=PostgresDialect)
 
-    def connect(self, segment: Segment | None = None) -> Connection:
+    def connect(
+        self, segment: Segment | None = None, *, patience: float = START_SECONDS
+    ) -> Connection:
         """A new autocommit session with the coordinator, or with one segment.
+
+        Parameters
+        ----------
+        patience : seconds that a server gets to come up.
 
         Raises
         ------
+        ServerDied
+            No server answers in that time.
         EnvironmentFault
-            No server answers within :data:`START_SECONDS`, or it refuses the password.
+            It refuses the user or the password.
         """
         address, port = self.coordinator if segment is None else (segment.address, segment.port)
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + patience
         while True:
             try:
                 connection = psycopg2.connect(
@@ -59,11 +67,14 @@ class Cluster:
                     connect_timeout=10,
                 )
             except psycopg2.OperationalError as error:
-                starting = "starting up" in str(error) or "Connection refused" in str(error)
-                if not starting or time.monotonic() > deadline:
+                reason = " ".join(str(error).split())
+                if "authentication" in reason or "does not exist" in reason:
                     raise EnvironmentFault(
-                        f"the database at {address}:{port} does not answer: "
-                        f"{' '.join(str(error).split())}"
+                        f"the database at {address}:{port} refuses us: {reason}"
+                    ) from None
+                if time.monotonic() > deadline:
+                    raise ServerDied(
+                        f"the database at {address}:{port} does not answer: {reason}"
                     ) from None
                 time.sleep(0.05)
             else:

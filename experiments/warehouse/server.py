@@ -31,6 +31,8 @@ SETTINGS: Mapping[str, str] = {
     # Training needs one long-lived process per segment, never fresh parallel workers.
     "max_parallel_workers_per_gather": "0",
     "synchronize_seqscans": "off",
+    # A unit whose coordinator died is run again, so its backend must not go on beside the new one.
+    "client_connection_check_interval": "'500ms'",
     "default_toast_compression": "lz4",
     "shared_buffers": "128MB",
     "maintenance_work_mem": "128MB",
