@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from experiments.errors import EnvironmentFault
+
 
 def write_atomically(
     path: Path, data: bytes | bytearray | memoryview | str, mode: int = 0o644
@@ -12,8 +14,28 @@ def write_atomically(
     """Replace ``path`` by ``data`` so that no reader and no crash ever sees a part of it.
 
     The aside name is hidden and holds the process id. The file's content is on disk before its
-    name is; a full disk raises ``OSError`` and leaves the old file as it was.
+    name is.
+
+    Raises
+    ------
+    EnvironmentFault
+        The disk is full or the folder cannot be written; the old file is as it was.
     """
+    try:
+        _replace(path, data, mode)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> EnvironmentFault:
+    """The user's error for a file that cannot be written: names file, folder and the way on."""
+    return EnvironmentFault(
+        f"{path}: cannot be saved ({error.strerror}); mend or empty {path.parent}, then give the "
+        "same command again: it goes on where it stopped"
+    )
+
+
+def _replace(path: Path, data: bytes | bytearray | memoryview | str, mode: int) -> None:
     if isinstance(data, str):
         data = data.encode()
     aside = path.with_name(f".{path.name}.{os.getpid()}")

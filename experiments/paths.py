@@ -115,6 +115,11 @@ class RunFolder:
         return self.root / "journal.jsonl"
 
     @property
+    def restarts(self) -> Path:
+        """Roles that died and were started again; written by whoever runs the topology."""
+        return self.root / "restarts.jsonl"
+
+    @property
     def result(self) -> Path:
         return self.root / "result.json"
 

@@ -7,13 +7,20 @@ units out and decides nothing.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from experiments.approaches import hopping, partition_files
 from experiments.approaches.base import RunContext, Trait
 from experiments.approaches.dask_client import connect, worker_name
+from experiments.errors import ServerDied
 from experiments.models.worker import Report
+from experiments.specs.topology import SCHEDULER
+
+CONNECT_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
 
 
 class Approach:
@@ -32,26 +39,32 @@ class Approach:
 
     def train(self) -> None:
         """Connect to the workers and hop."""
-        self._remote = DaskWorkers(connect(self._context.topology), self._context)
+        self._remote = DaskWorkers(self._context)
         self._executor = hopping.HoppingExecutor(self._context, self._remote)
         hopping.train(self._context, self._executor)
 
     def close(self) -> None:
         """Stop running units and disconnect."""
-        if self._remote is not None:
-            self._remote.cancel()
         if self._executor is not None:
+            self._executor.cancel()
             self._executor.close()
         if self._remote is not None:
             self._remote.close()
 
 
 class DaskWorkers:
-    """Steps as futures pinned to workers; implements :class:`hopping.Remote`."""
+    """Steps as futures pinned to workers; implements :class:`hopping.Remote`.
 
-    def __init__(self, client: Any, context: RunContext) -> None:
-        self._client = client
+    All calls share one client, which is replaced when the scheduler has died.
+    """
+
+    def __init__(self, context: RunContext) -> None:
+        self._topology = context.topology
         self._dataset = str(context.dataset.root)
+        self._client: Any = None
+        self._cancelled = False
+        self._running: set[Any] = set()
+        self._lock = threading.Lock()
 
     def warm(self, worker: int, job: Mapping[str, Any]) -> Report:
         return self._on(worker, partition_files.warm, job)
@@ -67,21 +80,65 @@ class DaskWorkers:
         )
 
     def cancel(self) -> None:
-        """Stop running units before their next batch."""
-        if self._client.status == "running":
-            self._client.run(partition_files.cancel, on_error="ignore")
+        """Stop running units before their next batch, and do not wait for any."""
+        self._cancelled = True
+        client = self._client
+        # A scheduler that is gone has taken the running units along.
+        with contextlib.suppress(Exception):
+            if client is not None and client.status == "running":
+                client.run(partition_files.cancel, on_error="ignore")
+                client.cancel(list(self._running))
 
     def close(self) -> None:
-        self._client.close(timeout=2)
+        client, self._client = self._client, None
+        if client is not None:
+            client.close(timeout=CLOSE_SECONDS)
 
     def _on(self, worker: int, function: Any, *arguments: Any) -> Report:
-        future = self._client.submit(
-            function,
-            *arguments,
-            workers=[worker_name(worker)],
-            allow_other_workers=False,
-            pure=False,
-            retries=0,
-        )
-        report: Report = future.result()
+        """Run a function on one worker.
+
+        Raises
+        ------
+        ServerDied
+            The worker or the scheduler is gone, or the worker does not come.
+        """
+        from distributed import KilledWorker
+        from distributed.scheduler import NoValidWorkerError
+
+        client = self._connected()
+        future = None
+        try:
+            future = client.submit(
+                function,
+                *arguments,
+                workers=[worker_name(worker)],
+                allow_other_workers=False,
+                pure=False,
+                retries=0,
+            )
+            self._running.add(future)
+            report: Report = future.result()
+        except (KilledWorker, NoValidWorkerError) as error:
+            raise ServerDied(f"{worker_name(worker)} is gone ({type(error).__name__})") from error
+        except Exception as error:
+            if self._cancelled or (future is not None and future.status == "error"):
+                raise
+            self._drop(client)
+            raise ServerDied(f"the connection to the {SCHEDULER} is lost ({error})") from error
+        finally:
+            self._running.discard(future)
         return report
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = connect(self._topology, CONNECT_SECONDS)
+            return self._client
+
+    def _drop(self, client: Any) -> None:
+        """Let go of a client; the first thread that notices does it for all."""
+        with self._lock:
+            if self._client is not client:
+                return
+            self._client = None
+        client.close(timeout=CLOSE_SECONDS)

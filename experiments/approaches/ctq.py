@@ -37,9 +37,8 @@ class Approach:
 
     def close(self) -> None:
         """Cancel running queries and close the sessions."""
-        if self._queries is not None:
-            self._queries.cancel()
         if self._executor is not None:
+            self._executor.cancel()
             self._executor.close()
         if self._queries is not None:
             self._queries.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from experiments.approaches.recovery import RETURN_SECONDS
 from experiments.errors import ServerDied
 from experiments.specs.secrets import Secrets
 from experiments.specs.topology import SCHEDULER, WORKER, Topology
@@ -21,6 +22,8 @@ SETTINGS: Mapping[str, Any] = {
     "distributed.scheduler.active-memory-manager.start": False,
     # A long training step may keep a worker silent; a dead one is noticed by its connection.
     "distributed.scheduler.worker-ttl": None,
+    # A task whose worker does not come back in time fails instead of waiting for ever.
+    "distributed.scheduler.no-workers-timeout": f"{RETURN_SECONDS:g}s",
     # Sampling stacks every 10 ms costs what we measure.
     "distributed.worker.profile.enabled": False,
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS:g}s",

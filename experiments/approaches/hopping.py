@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Protocol
 
 from experiments.approaches.base import RunContext, job
+from experiments.approaches.recovery import Recovery
+from experiments.errors import ServerDied
 from experiments.models.worker import TRAIN, Report, spans_of
 from experiments.mop.engine import Engine
 from experiments.mop.policy import Policy, make_policy
-from experiments.mop.unit import Unit, UnitResult
+from experiments.mop.unit import Lost, Outcome, Unit, UnitResult
 from experiments.mop.visits import visits
 from experiments.paths import Artifacts
 from experiments.specs.model import RunSpec, derive_seed
@@ -22,7 +25,11 @@ from experiments.telemetry.journal import read
 
 
 class Remote(Protocol):
-    """Worker k's side, called from worker k's own thread; every call blocks until it is done."""
+    """Worker k's side, called from worker k's own thread; every call blocks until it is done.
+
+    A call that loses its server raises :class:`~experiments.errors.ServerDied`; the next one makes
+    a new connection, or raises the same while there is nothing to connect to.
+    """
 
     def warm(self, worker: int, job: Mapping[str, Any]) -> Report:
         """Build the job's model on this worker."""
@@ -44,6 +51,7 @@ class HoppingExecutor:
 
     def __init__(self, context: RunContext, remote: Remote) -> None:
         self._context = context
+        self._recovery = Recovery()
         self._remote = remote
         self._jobs = [job(config, context.dataset) for config in context.spec.configs]
         self._lanes = [
@@ -55,7 +63,7 @@ class HoppingExecutor:
         unit: Unit,
         kind: str,
         version: int,
-        done: Callable[[Unit, UnitResult | BaseException], None],
+        done: Callable[[Unit, Outcome], None],
     ) -> None:
         """Start a unit on the worker of its partition; ``done`` is called from its thread."""
         lane = self._lanes[unit.partition]
@@ -63,11 +71,13 @@ class HoppingExecutor:
         future.add_done_callback(lambda finished: done(unit, _outcome(finished)))
 
     def cancel(self) -> None:
-        """Interrupt what runs."""
+        """Interrupt what runs, and what waits for a worker."""
+        self._recovery.stop()
         self._remote.cancel()
 
     def close(self) -> None:
         """Let the workers' threads end."""
+        self._recovery.stop()
         for lane in self._lanes:
             lane.shutdown(wait=True, cancel_futures=True)
 
@@ -78,7 +88,7 @@ class HoppingExecutor:
             for each in self._jobs
         }
         pending = [
-            (worker, lane.submit(self._remote.warm, worker, each))
+            (worker, lane.submit(self._warm, worker, each))
             for each in shapes.values()
             for worker, lane in enumerate(self._lanes)
         ]
@@ -97,14 +107,29 @@ class HoppingExecutor:
             worker = model % len(self._lanes)
             seed = derive_seed(self._context.spec.seed, "initial", each["model"]["architecture"])
             target = self._file(model, 0)
-            future = self._lanes[worker].submit(
-                self._remote.create, worker, {**each, "seed": seed}, target
-            )
+            create = partial(self._remote.create, worker, {**each, "seed": seed}, target)
+            probe = partial(self._remote.warm, worker, each)
+            future = self._lanes[worker].submit(self._recovery.persist, create, probe)
             pending.append((worker, model, future))
         for worker, model, future in pending:
             self._journal(future.result(), worker=worker, model=model)
 
-    def _run(self, unit: Unit, kind: str, version: int) -> UnitResult:
+    def _warm(self, worker: int, work: Mapping[str, Any]) -> Report:
+        warm = partial(self._remote.warm, worker, work)
+        try:
+            return warm()
+        except ServerDied as died:
+            return self._recovery.back(warm, died)
+
+    def _run(self, unit: Unit, kind: str, version: int) -> UnitResult | Lost:
+        try:
+            return self._run_once(unit, kind, version)
+        except ServerDied as died:
+            warm = partial(self._remote.warm, unit.worker, self._jobs[unit.model])
+            report = self._recovery.back(warm, died)
+            return Lost(str(died).partition("\n")[0], spans_of(report))
+
+    def _run_once(self, unit: Unit, kind: str, version: int) -> UnitResult:
         spec = self._context.spec
         seed = derive_seed(spec.seed, "unit", unit.model, unit.epoch, unit.partition)
         report = self._remote.unit(
@@ -132,7 +157,7 @@ class HoppingExecutor:
             self._context.journal.span(span, **keys)
 
 
-def _outcome(future: Future[UnitResult]) -> UnitResult | BaseException:
+def _outcome(future: Future[UnitResult | Lost]) -> Outcome:
     error = future.exception()
     return future.result() if error is None else error
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from experiments.approaches.base import RunContext
+from experiments.approaches.recovery import Recovery
 from experiments.datasets import SPLITS
 from experiments.specs.secrets import Secrets
 from experiments.telemetry.journal import Span
 from experiments.warehouse.cluster import Cluster
 from experiments.warehouse.dialect import Segment
+from experiments.warehouse.failures import translated
 from experiments.warehouse.load import load
 from experiments.warehouse.pack import pack
+
+CONNECT_SECONDS = 5.0
+T = TypeVar("T")
 
 
 def cluster_of(context: RunContext) -> Cluster:
@@ -27,16 +35,48 @@ def cluster_of(context: RunContext) -> Cluster:
 
 
 def prepare(context: RunContext, cluster: Cluster) -> None:
-    """Load and pack what is not there yet; journaled as ``etl.load`` and ``etl.pack``."""
-    cluster.setup()
-    there = cluster.tables()
+    """Load and pack what is not there yet; journaled as ``etl.load`` and ``etl.pack``.
+
+    A server that dies meanwhile is waited for, and what it was doing is done again.
+
+    Raises
+    ------
+    ServerDied
+        A server died and did not come back.
+    UserError
+        A full disk, or a table that differs from the files.
+    """
+    recovery = Recovery()
+
+    def step(action: Callable[[], T]) -> T:
+        return recovery.persist(_named(action), _named(partial(_reach, cluster)))
+
+    step(cluster.setup)
+    there = step(cluster.tables)
     for split in SPLITS:
         if split not in there:
             start = time.monotonic_ns()
-            loaded = load(cluster, context.dataset, split, split)
+            loaded = step(partial(load, cluster, context.dataset, split, split))
             span = Span("etl.load", start, time.monotonic_ns(), loaded.bytes)
             context.journal.span(span)
         if f"{split}_packed_summary" not in there:
             start = time.monotonic_ns()
-            pack(cluster, split, context.dataset.input_shape, context.dataset.classes)
+            data = context.dataset
+            step(partial(pack, cluster, split, data.input_shape, data.classes))
             context.journal.span(Span("etl.pack", start, time.monotonic_ns()))
+
+
+def _named(action: Callable[[], T]) -> Callable[[], T]:
+    """The action with database errors as what they mean."""
+
+    def run() -> T:
+        with translated("the database"):
+            return action()
+
+    return run
+
+
+def _reach(cluster: Cluster) -> None:
+    """Meet every server once."""
+    for segment in (None, *cluster.segments):
+        cluster.connect(segment, patience=CONNECT_SECONDS).close()

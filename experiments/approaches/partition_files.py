@@ -73,7 +73,7 @@ def run_unit(
     source, target : files of the state before and after; an evaluation has no target.
     """
     worker = _worker()
-    reports = [worker.load(job, Path(source).read_bytes)]
+    reports = [worker.load_file(job, Path(source))]
     worker.start(kind, job)
     data = _open(dataset)
     part = data.partition("train" if kind == TRAIN else "valid", partition)

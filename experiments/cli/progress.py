@@ -36,6 +36,7 @@ class Progress:
                 console=self._console,
             )
             self._live = Live(self._bars, console=self._console, refresh_per_second=4)
+        self._since = time.time()
         self._runs = len(runs)
         self._number = 0
         self._tracker: _Tracker | None = None
@@ -83,12 +84,16 @@ class Progress:
         tracker = self._tracker
         if tracker is None:
             return
+        if event.kind == "restarted":
+            detail = event.detail
+            self.say(f"    {detail['reason']}: restarted")
+            return
         tracker.take(event)
         left = f"{duration(tracker.left())} left" if tracker.seconds else "starting"
         if self._live:
             self._bars.update(self._task, completed=tracker.done, left=left)
             self._live.update(Group(self._bars, *(Text(f"    {line}") for line in tracker.lines())))
-        elif event.kind == "unit_finished" and tracker.crossed_tenth():
+        elif event.kind == "unit_finished" and tracker.crossed_tenth() and event.wall > self._since:
             self.say(f"    {tracker.done} of {tracker.total} units, {left}")
 
 
@@ -109,7 +114,9 @@ class _Tracker:
 
     def take(self, event: Event) -> None:
         """Count one event."""
-        if event.kind == "unit_started" and event.worker is not None and event.model is not None:
+        if event.kind == "run_started":
+            self._busy.clear()
+        elif event.kind == "unit_started" and event.worker is not None and event.model is not None:
             kind = {"train": "trains", "valid": "evaluates"}[event.detail["kind"]]
             what = f"{kind} {self._spec.configs[event.model].key} (epoch {event.epoch})"
             self._busy[event.worker] = (what, event.wall)
@@ -118,6 +125,8 @@ class _Tracker:
             _, since = self._busy.pop(event.worker, ("", event.wall))
             self.seconds += event.wall - since
             self._timed += 1
+        elif event.kind in {"unit_lost", "unit_failed"} and event.worker is not None:
+            self._busy.pop(event.worker, None)
         elif event.kind == "span" and event.phase in {"etl.load", "etl.pack", "init"}:
             self._doing = {"etl.load": "loaded", "etl.pack": "packed", "init": "built models"}[
                 event.phase

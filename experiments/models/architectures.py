@@ -3,7 +3,8 @@
 The paper's names are built with ``keras.applications`` where it has them; the
 ``-tiny`` and ``-small`` members of the same families serve 28x28 images at small scales. Every
 model gives logits, is channels-last, and starts from random weights that
-:func:`experiments.models.initial.draw` replaces.
+:func:`experiments.models.initial.draw` replaces. ``linear`` is trained by NumPy; what is built for
+it here is the same model for the frameworks that are compared with that.
 """
 
 from __future__ import annotations
@@ -74,7 +75,11 @@ _BUILDERS: dict[str, Builder] = {
     ),
     "mlp-tiny": partial(mlp, widths=(64,)),
     "probe": probe,
+    "linear": partial(mlp, widths=()),
 }
+
+_BOUND = {"linear": "numpy"}
+"""Architectures that one framework alone trains, whatever the others run on."""
 
 
 def names() -> tuple[str, ...]:
@@ -87,6 +92,12 @@ def check(name: str) -> None:
     if name not in _BUILDERS:
         near = difflib.get_close_matches(name.lower(), _BUILDERS, n=1, cutoff=0.0)[0]
         raise SpecError(f"no architecture {name!r}; did you mean {near!r}?")
+
+
+def framework_of(name: str, default: str) -> str:
+    """The framework that trains an architecture; :class:`SpecError` if there is none."""
+    check(name)
+    return _BOUND.get(name, default)
 
 
 def build(name: str, input_shape: Sequence[int], classes: int) -> Any:

@@ -35,6 +35,11 @@ Floats = npt.NDArray[np.float32]
 if TYPE_CHECKING:
     Buffer = bytes | bytearray | memoryview
 
+
+class DamagedState(ValueError):
+    """Bytes that are not a state, or not the one that is wanted; the message says why."""
+
+
 _PREFIX = struct.Struct("<4sHI")
 _FLOAT = np.dtype("<f4")
 
@@ -94,7 +99,7 @@ def decode(state: Buffer, layout: str | None = None) -> State:
 
     Raises
     ------
-    ValueError
+    DamagedState
         Not a state, another version, cut short, damaged, or for another architecture; the message
         says which.
     """
@@ -102,15 +107,15 @@ def decode(state: Buffer, layout: str | None = None) -> State:
     header, start = _header(view)
     expected = start + _FLOAT.itemsize * (header["weights"] + header["optimizer"])
     if len(view) != expected:
-        raise ValueError(f"model state: {len(view)} bytes, its header promises {expected}")
+        raise DamagedState(f"model state: {len(view)} bytes, its header promises {expected}")
     if layout is not None and header["layout"] != layout:
-        raise ValueError(
+        raise DamagedState(
             f"model state: made for tensors of layout {header['layout']}, "
             f"the loaded architecture has {layout}"
         )
     crc = header.pop("crc32")
     if zlib.crc32(view[start:], zlib.crc32(_json(header))) != crc:
-        raise ValueError("model state: damaged, its checksum does not match")
+        raise DamagedState("model state: damaged, its checksum does not match")
     floats = np.frombuffer(view[start:], _FLOAT)
     floats.flags.writeable = False
     cut = header["weights"]
@@ -120,27 +125,27 @@ def decode(state: Buffer, layout: str | None = None) -> State:
 def _header(view: memoryview) -> tuple[dict[str, Any], int]:
     """The checked header and the offset of the payload."""
     if len(view) < _PREFIX.size:
-        raise ValueError(f"model state: {len(view)} bytes are too few for a header")
+        raise DamagedState(f"model state: {len(view)} bytes are too few for a header")
     magic, version, length = _PREFIX.unpack_from(view)
     if magic != MAGIC:
-        raise ValueError(f"model state: starts with {magic!r}, not {MAGIC!r}")
+        raise DamagedState(f"model state: starts with {magic!r}, not {MAGIC!r}")
     if version != VERSION:
-        raise ValueError(f"model state: version {version}, this reader knows {VERSION}")
+        raise DamagedState(f"model state: version {version}, this reader knows {VERSION}")
     start = _PREFIX.size + length
     if start > len(view):
-        raise ValueError(f"model state: cut short inside its header of {length} bytes")
+        raise DamagedState(f"model state: cut short inside its header of {length} bytes")
     text = bytes(view[_PREFIX.size : start])
     try:
         header = json.loads(text)
     except ValueError:
-        raise ValueError("model state: damaged, its header is not JSON") from None
+        raise DamagedState("model state: damaged, its header is not JSON") from None
     wanted = {"weights": int, "optimizer": int, "step": int, "layout": str, "crc32": int}
     if not isinstance(header, dict) or {k: type(v) for k, v in header.items()} != wanted:
-        raise ValueError("model state: damaged, its header lacks or mistypes a field")
+        raise DamagedState("model state: damaged, its header lacks or mistypes a field")
     if _pad(_json(header)) != text:
-        raise ValueError("model state: damaged, its header is not as it was written")
+        raise DamagedState("model state: damaged, its header is not as it was written")
     if min(header["weights"], header["optimizer"], header["step"]) < 0:
-        raise ValueError("model state: damaged, its header holds a negative count")
+        raise DamagedState("model state: damaged, its header holds a negative count")
     return header, start
 
 

@@ -78,8 +78,7 @@ def _draw(initializer: Any, shape: tuple[int, ...], generator: np.random.Generat
         raise TypeError(f"no rule to draw from {type(initializer).__name__}")
     scale = initializer.scale / max(1.0, _fan(initializer.mode, shape))
     if initializer.distribution == "uniform":
-        limit = np.float32(math.sqrt(3.0 * scale))
-        return (generator.random(shape, np.float32) * 2 - 1) * limit
+        return _uniform(shape, scale, generator)
     values = generator.standard_normal(shape, np.float32)
     stddev = math.sqrt(scale)
     if initializer.distribution == "truncated_normal":
@@ -87,6 +86,16 @@ def _draw(initializer: Any, shape: tuple[int, ...], generator: np.random.Generat
         while (outside := np.abs(values) > 2).any():
             values[outside] = generator.standard_normal(int(outside.sum()), np.float32)
     return values * np.float32(stddev)
+
+
+def glorot_uniform(shape: tuple[int, ...], generator: np.random.Generator) -> Floats:
+    """A kernel as Keras' default initializer spreads it (Glorot & Bengio, 2010)."""
+    return _uniform(shape, 1.0 / max(1.0, _fan("fan_avg", shape)), generator)
+
+
+def _uniform(shape: tuple[int, ...], variance: float, generator: np.random.Generator) -> Floats:
+    limit = np.float32(math.sqrt(3.0 * variance))
+    return (generator.random(shape, np.float32) * 2 - 1) * limit
 
 
 def _fan(mode: str, shape: tuple[int, ...]) -> float:

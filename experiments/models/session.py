@@ -65,7 +65,7 @@ class Session:
     Parameters
     ----------
     buffer_budget : bytes of decoded data that :attr:`buffers` may hold.
-    framework : ``tensorflow`` or ``torch``; imported at the first use of a model.
+    framework : ``tensorflow`` or ``torch``; imported at the first use of a model that needs it.
 
     Attributes
     ----------
@@ -90,8 +90,8 @@ class Session:
         """How often a model's code was turned into a graph so far."""
         return sum(step.traces for step in self._steps.values())
 
-    def warm(self, job: Mapping[str, Any]) -> None:
-        """Import, build, compile and trace what this job needs; idempotent.
+    def warm(self, job: Mapping[str, Any]) -> bool:
+        """Import, build, compile and trace what this job needs; whether anything was to be done.
 
         Never touches a loaded state: it trains, evaluates and sets a new model once, and a new
         model holds no state.
@@ -99,10 +99,10 @@ class Session:
         wanted = Job.from_json(job)
         key = wanted.model
         if key in self._warm:
-            return
+            return False
         step = self._step(wanted)
         if self._loaded is not None and self._loaded.model == key:
-            return
+            return False
         x = np.zeros((wanted.batch_size, *wanted.input_shape), np.float32)
         y = np.zeros((wanted.batch_size, wanted.classes), np.int16)
         y[:, 0] = 1
@@ -111,20 +111,19 @@ class Session:
         step.totals()
         step.set_state(codec.decode(codec.encode(*step.get_state(), step.layout)))
         self._warm.add(key)
+        return True
 
     def initial_state(self, job: Mapping[str, Any], seed: int) -> bytes:
         """Random weights and a fresh optimizer: the same bytes in every process and framework."""
-        from experiments.models import initial
-
         step = self._step(Job.from_json(job))
-        return codec.encode(initial.draw(step.model, seed), [], 0, step.layout)
+        return codec.encode(step.initial_weights(seed), [], 0, step.layout)
 
     def load(self, job: Mapping[str, Any], state: codec.Buffer) -> None:
         """Set weights, optimizer, learning rate and λ. Never rebuilds or retraces a known model.
 
         Raises
         ------
-        ValueError
+        DamagedState
             The state is damaged or belongs to another architecture. What was loaded before stays.
         """
         wanted = Job.from_json(job)

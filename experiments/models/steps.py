@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,14 +50,16 @@ class Step(Protocol):
 
     Attributes
     ----------
-    model : the ``keras.Model``.
     layout : digest of its weight shapes.
     traces : how often Python code was turned into a graph (0 on torch, which has none).
     """
 
-    model: Any
     layout: str
     traces: int
+
+    def initial_weights(self, seed: int) -> list[Floats]:
+        """Random weights that depend on the seed alone; what is set stays."""
+        ...
 
     def configure(self, learning_rate: float, regularization: float) -> None:
         """Set Adam's step size and λ."""
@@ -95,6 +97,10 @@ class Step(Protocol):
 def make_step(framework: str, architecture: str, input_shape: Sequence[int], classes: int) -> Step:
     """Start the framework if need be, build the model and wrap it.
 
+    Parameters
+    ----------
+    framework : ``tensorflow`` or ``torch``; an architecture that is bound to one keeps that.
+
     Raises
     ------
     SpecError
@@ -102,7 +108,10 @@ def make_step(framework: str, architecture: str, input_shape: Sequence[int], cla
     """
     from experiments.models import architectures
 
-    architectures.check(architecture)
+    if architectures.framework_of(architecture, framework) == "numpy":
+        from experiments.models.steps_numpy import LinearStep
+
+        return LinearStep(input_shape, classes)
     frameworks.start(framework)
     model = architectures.build(architecture, input_shape, classes)
     if framework == "torch":
@@ -117,7 +126,12 @@ def make_step(framework: str, architecture: str, input_shape: Sequence[int], cla
 def layout_of(model: Any) -> str:
     """Digest of the shapes of a model's weights and of which of them train."""
     trainable = {id(variable) for variable in model.trainable_variables}
-    shapes = [[list(weight.shape), id(weight) in trainable] for weight in model.weights]
+    return layout_digest([(weight.shape, id(weight) in trainable) for weight in model.weights])
+
+
+def layout_digest(weights: Iterable[tuple[Sequence[int], bool]]) -> str:
+    """Digest of weights given as their shape and whether they train, in order."""
+    shapes = [[list(shape), trains] for shape, trains in weights]
     return hashlib.blake2b(json.dumps(shapes).encode(), digest_size=8).hexdigest()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from experiments.models import steps
+from experiments.models import initial, steps
 from experiments.models.batching import Rows
 from experiments.models.codec import Floats, State
 from experiments.models.steps import BETA_1, BETA_2, EPSILON, TOP_K, Totals
@@ -44,6 +44,9 @@ class TensorFlowStep:
         self._read = tf.function(self._read_graph, input_signature=[], autograph=False)
         self._train = tf.function(self._train_graph, input_signature=signature, autograph=False)
         self._evaluate = tf.function(self._eval_graph, input_signature=signature, autograph=False)
+
+    def initial_weights(self, seed: int) -> list[Floats]:
+        return initial.draw(self.model, seed)
 
     def configure(self, learning_rate: float, regularization: float) -> None:
         self._learning_rate.assign(learning_rate)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.models import steps
+from experiments.models import initial, steps
 from experiments.models.batching import Rows
 from experiments.models.codec import Floats, State
 from experiments.models.steps import BETA_1, BETA_2, EPSILON, TOP_K, Totals
@@ -32,6 +32,9 @@ class TorchStep:
         self._learning_rate = 0.0
         self._regularization = 0.0
         self.reset_totals()
+
+    def initial_weights(self, seed: int) -> list[Floats]:
+        return initial.draw(self.model, seed)
 
     def configure(self, learning_rate: float, regularization: float) -> None:
         self._learning_rate = learning_rate

@@ -12,11 +12,14 @@ where a step needs it, ``seed``.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from experiments.errors import DataError
+from experiments.models.codec import DamagedState
 from experiments.models.session import Session
 from experiments.telemetry.clock import UnitClock
 from experiments.telemetry.journal import Span, number
@@ -55,12 +58,33 @@ class UnitWorker:
         return self._report()
 
     def load(self, job: Mapping[str, Any], read: Callable[[], bytes | memoryview]) -> Report:
-        """Read a state and set the model to it."""
+        """Read a state and set the model to it, which a process that is new builds first."""
         self._clock.begin()
+        if self.session.warm(job["model"]):
+            self._clock.lap("init")
         state = read()
         self.session.load(job["model"], state)
         self._clock.lap("model_transmission", len(state))
         return self._report()
+
+    def load_file(self, job: Mapping[str, Any], path: Path) -> Report:
+        """Set the model to the state in a file.
+
+        Raises
+        ------
+        DataError
+            The file is missing, damaged or another model's; the model is as it was.
+        """
+        try:
+            return self.load(job, path.read_bytes)
+        except OSError as error:
+            reason = f"cannot be read ({error.strerror})"
+        except DamagedState as error:
+            reason = str(error)
+        raise DataError(
+            f"{path}: {reason}; put back a good copy of the file and give the same command again, "
+            "or start over with --fresh"
+        )
 
     def dump(self, save: Callable[[bytes], None]) -> Report:
         """Save the model's state."""

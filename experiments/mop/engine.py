@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, NoReturn, Protocol
 
-from experiments.errors import DataError, InvariantViolation, SpecError, UnitFailed, UserError
+from experiments.errors import (
+    DataError,
+    InvariantViolation,
+    ServerDied,
+    SpecError,
+    UnitFailed,
+    UserError,
+)
 from experiments.mop import invariants
 from experiments.mop.idle import Timeline
 from experiments.mop.loop import drive
 from experiments.mop.policy import Policy, Sweep
 from experiments.mop.progress import Progress, Score, pool
 from experiments.mop.state import Board, UnitTimes
-from experiments.mop.unit import Executor, Kind, Outcome, Unit, UnitResult
-from experiments.telemetry.journal import Event, Journal, number, read
+from experiments.mop.unit import Executor, Kind, Lost, Outcome, Unit, UnitResult
+from experiments.telemetry.journal import Event, Journal, Span, number, read
+
+REPEATS = 5
+"""How often a unit is run again because its worker died; one that keeps killing it is at fault."""
 
 
 class Store(Protocol):
@@ -103,8 +114,9 @@ class Engine:
         ------
         UnitFailed
             A unit failed. No further one was started; those that were running are finished.
-        UserError
-            A unit failed of something the user can mend; raised as it came.
+        UserError, ServerDied
+            A unit failed of something the user can mend, or a worker did not come back; raised as
+            it came.
         DataError
             A model state that should be there is not.
         """
@@ -173,6 +185,7 @@ class Engine:
     def _carry_out(self, board: Board, policy: Policy, kind: Kind) -> None:
         self._require_states({unit.model for unit in board.pending})
         flight = _Flight()
+        losses: Counter[Unit] = Counter()
 
         def done(unit: Unit, outcome: Outcome) -> None:
             flight.reports.put((unit, outcome, self._clock()))
@@ -184,6 +197,15 @@ class Engine:
 
         def wait() -> tuple[Unit, float]:
             unit, outcome, submitted_ns, done_ns = flight.land()
+            while isinstance(outcome, Lost) and losses[unit] < REPEATS:
+                losses[unit] += 1
+                self._mark_lost(unit, kind, outcome, submitted_ns, done_ns)
+                submit(unit)
+                unit, outcome, submitted_ns, done_ns = flight.land()
+            if isinstance(outcome, Lost):
+                outcome = ServerDied(
+                    f"{unit} lost its worker {REPEATS + 1} times: {outcome.reason}"
+                )
             if isinstance(outcome, BaseException):
                 self._fail(unit, kind, outcome, flight)
             self._record(unit, kind, outcome, submitted_ns, done_ns)
@@ -208,9 +230,7 @@ class Engine:
     def _record(
         self, unit: Unit, kind: Kind, result: UnitResult, submitted_ns: int, done_ns: int
     ) -> None:
-        timeline = self._open(unit.epoch)
-        for gap in timeline.cover(unit.worker, result.spans, submitted_ns, done_ns):
-            self._journal.span(gap, worker=unit.worker, epoch=unit.epoch)
+        self._record_idling(unit, result.spans, submitted_ns, done_ns)
         for span in result.spans:
             self._journal.span(span, **_keys(unit))
         score = Score(
@@ -236,6 +256,13 @@ class Engine:
             self._progress.note_scored(unit, score)
             self._mark_if_evaluated(unit.epoch, unit.model)
 
+    def _record_idling(
+        self, unit: Unit, spans: Sequence[Span], submitted_ns: int, done_ns: int
+    ) -> None:
+        timeline = self._open(unit.epoch)
+        for gap in timeline.cover(unit.worker, spans, submitted_ns, done_ns):
+            self._journal.span(gap, worker=unit.worker, epoch=unit.epoch)
+
     def _mark_if_evaluated(self, epoch: int, model: int) -> None:
         scores = self._progress.scores.get((epoch, model), {})
         if len(scores) < self._workers or (epoch, model) in self._progress.evaluated:
@@ -252,9 +279,11 @@ class Engine:
             other, outcome, submitted_ns, done_ns = flight.land()
             if isinstance(outcome, BaseException):
                 self._mark_failed(other, kind, outcome)
+            elif isinstance(outcome, Lost):
+                self._mark_lost(other, kind, outcome, submitted_ns, done_ns)
             else:
                 self._record(other, kind, outcome, submitted_ns, done_ns)
-        if isinstance(error, UserError):
+        if isinstance(error, UserError | ServerDied):
             raise error
         trace = "".join(traceback.format_exception(error)).rstrip()
         raise UnitFailed(f"{kind} of {unit} failed on worker {unit.worker}:\n{trace}") from error
@@ -262,6 +291,15 @@ class Engine:
     def _mark_failed(self, unit: Unit, kind: Kind, error: BaseException) -> None:
         reason = "".join(traceback.format_exception_only(error)).strip()
         self._mark("unit_failed", unit, kind=kind, error=reason)
+
+    def _mark_lost(
+        self, unit: Unit, kind: Kind, lost: Lost, submitted_ns: int, done_ns: int
+    ) -> None:
+        """The spans are the worker's, not the unit's, whose own were lost."""
+        self._record_idling(unit, lost.spans, submitted_ns, done_ns)
+        for span in lost.spans:
+            self._journal.span(span, worker=unit.worker, epoch=unit.epoch)
+        self._mark("unit_lost", unit, kind=kind, reason=lost.reason)
 
     def _mark(self, event: str, unit: Unit, **detail: Any) -> None:
         self._journal.append(event, **_keys(unit), **detail)

@@ -21,13 +21,15 @@ from experiments.errors import InvariantViolation
 from experiments.mop.unit import Unit
 from experiments.telemetry.journal import Event
 
+_ENDS = ("unit_finished", "unit_failed", "unit_lost")
 _RESTARTS = ("run_started", "interrupted")
 
 
 def check(events: Iterable[Event], models: int, workers: int, epochs: Iterable[int]) -> None:
     """Check a run's events, in the order written.
 
-    Units that were running when the run was interrupted do not count; they must be repeated.
+    Units that were running when the run was interrupted, or that were lost with their worker, do
+    not count; they must be repeated.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ class _Audit:
             self.epochs.add(event.epoch)
         elif event.kind in _RESTARTS:
             self._forget_running()
-        elif event.kind in ("unit_started", "unit_finished", "unit_failed"):
+        elif event.kind in ("unit_started", *_ENDS):
             unit, worker = _unit(event)
             kind = str(event.detail.get("kind", "train"))
             if event.kind == "unit_started":

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.errors import DataError, EnvironmentFault
+from experiments.errors import DataError
 from experiments.files import write_atomically
 
 _STATE = re.compile(r"model-(\d+)\.v(\d+)\.state")
@@ -50,11 +50,7 @@ class ModelStore:
         """
         if not len(state):
             raise ValueError(f"model {model}, version {version}: a state cannot be empty")
-        path = self.path(model, version)
-        try:
-            write_atomically(path, state)
-        except OSError as error:
-            raise EnvironmentFault(f"{path}: cannot be saved ({error.strerror})") from error
+        write_atomically(self.path(model, version), state)
 
     def load(self, model: int, version: int) -> bytes:
         """The bytes of a version; :class:`DataError` names the file if it is missing or empty."""

@@ -51,7 +51,23 @@ class UnitResult:
     counters: Mapping[str, int] = field(default_factory=dict)
 
 
-Outcome = UnitResult | BaseException
+@dataclass(frozen=True)
+class Lost:
+    """What an executor reports of a unit whose worker died: it has to be run again.
+
+    Reported once the worker is back.
+
+    Attributes
+    ----------
+    reason : what died, in one line.
+    spans : how the worker that came back spent its time until now.
+    """
+
+    reason: str
+    spans: tuple[Span, ...] = ()
+
+
+Outcome = UnitResult | Lost | BaseException
 Done = Callable[[Unit, Outcome], None]
 
 
@@ -64,7 +80,8 @@ class Executor(Protocol):
         Parameters
         ----------
         version : the model state to read; ``train`` writes ``version + 1`` whole or not at all.
-        done : takes the unit and its result, or the exception that ended it.
+        done : takes the unit and its result, the news that it was lost with its worker, or the
+            exception that ended it.
         """
 
     def cancel(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import signal
 import sys
 import traceback
@@ -22,11 +24,20 @@ def drive_command(arguments: list[str]) -> int:
     try:
         drive(Path(arguments[0]))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _refuse(error)
     except KeyboardInterrupt:
         return 130
-    except Exception:  # noqa: BLE001 - the log is where the parent looks for the reason
-        traceback.print_exc()
+    except Exception as error:  # noqa: BLE001 - the log is where the parent looks for the reason
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return _refuse(error)
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         return 1
     return 0
+
+
+def _refuse(error: Exception) -> int:
+    """Say in one line what the user can mend, unless the log lies on the disk that is full."""
+    with contextlib.suppress(OSError):
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+    return 2

@@ -13,7 +13,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -24,12 +25,14 @@ from experiments.datasets import find_source
 from experiments.errors import EnvironmentFault, ReproduceError, UserError
 from experiments.files import write_atomically
 from experiments.lifetime import SUPERVISOR_VARIABLE
-from experiments.paths import CHECKOUT, STATE_VARIABLE, state
+from experiments.paths import CHECKOUT, STATE_VARIABLE, RunFolder, state
 from experiments.runner.plan import PlannedRun
+from experiments.runner.supervise import Supervisor
 from experiments.runtime.local import LocalRuntime
+from experiments.runtime.process import USER_ERROR_STATUS, exit_text
 from experiments.specs.model import RunSpec
 from experiments.specs.topology import CACHE_BYTES
-from experiments.telemetry.journal import Event, parse
+from experiments.telemetry.journal import Event, Journal, Tail
 
 WORKER_BYTES = 900 * 2**20
 """Memory of a process that trains: TensorFlow, a small model and its shard (measured: 0.5 to
@@ -49,7 +52,14 @@ Watcher = Callable[[Event], None]
 
 
 def execute(run: PlannedRun, watch: Watcher) -> None:
-    """Carry out one run to its ``result.json``; ``watch`` sees every journal event as it comes.
+    """Carry out one run to its ``result.json``.
+
+    Roles that die meanwhile are started again, and the driver repeats what they were doing.
+
+    Parameters
+    ----------
+    watch : sees every event of the journal, earlier starts' included, and every restart of a role,
+        as they come.
 
     Raises
     ------
@@ -79,17 +89,21 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
             shutil.rmtree(stores, ignore_errors=True)
         topology = runtime.make_topology(run.name, run.spec.workers, threads)
         _shared_folder(stores, topology.user)
-        runtime.start(topology, approach.roles)
         topology.write(folder.topology)
-        _drive(run, runtime, watch)
+        with Journal(folder.restarts, run.name) as restarts:
+            supervisor = Supervisor(runtime, topology, approach.roles, restarts)
+            supervisor.start()
+            _drive(run, supervisor, watch)
         runtime.stop(purge=True)
     shutil.rmtree(stores)
 
 
-def _drive(run: PlannedRun, runtime: LocalRuntime, watch: Watcher) -> None:
+def _drive(run: PlannedRun, supervisor: Supervisor, watch: Watcher) -> None:
     folder = run.folder
-    seen = _Tail(folder.journal)
+    seen, restarts = Tail(folder.journal), Tail(folder.restarts)
+    deque(restarts.events(), maxlen=0)
     with folder.log.open("ab") as log:
+        log_start = log.tell()
         driver = subprocess.Popen(
             [sys.executable, "-m", "experiments", "drive", str(folder.root)],
             cwd=CHECKOUT,
@@ -110,20 +124,28 @@ def _drive(run: PlannedRun, runtime: LocalRuntime, watch: Watcher) -> None:
             for event in seen.events():
                 watch(event)
             if driver.poll() is None:
-                runtime.check()
+                supervisor.look()
+                for event in restarts.events():
+                    watch(event)
     finally:
         _end(driver)
     for event in seen.events():
         watch(event)
     if driver.returncode == 0 and folder.result.exists():
         return
-    lines = folder.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    if driver.returncode == 2 and lines:
-        raise UserError(lines[-1].removeprefix("error: "))
+    lines = folder.log.read_bytes()[log_start:].decode(errors="replace").splitlines()
+    if driver.returncode == USER_ERROR_STATUS:
+        raise UserError(lines[-1].removeprefix("error: ") if lines else _mute(folder))
     tail = "\n".join(lines[-15:])
     raise ReproduceError(
-        f"{run.name} failed (exit code {driver.returncode}); {folder.log} ends with:\n{tail}"
+        f"{run.name} failed: its driver ended with {exit_text(driver.returncode)}. Finished units "
+        f"are kept, and the same command goes on after them; {folder.log} ends with:\n{tail}"
     )
+
+
+def _mute(folder: RunFolder) -> str:
+    """For a driver that could not even say what is wrong."""
+    return f"{folder.log}: cannot be written; is the disk of {folder.root} full?"
 
 
 def _end(driver: subprocess.Popen[bytes]) -> None:
@@ -136,27 +158,6 @@ def _end(driver: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(driver.pid, signal.SIGKILL)
         driver.wait()
-
-
-class _Tail:
-    """New whole lines of a journal that another process writes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._position = 0
-        self._number = 0
-
-    def events(self) -> Iterator[Event]:
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as lines:
-            lines.seek(self._position)
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    return
-                self._position += len(line)
-                self._number += 1
-                yield parse(line.decode(), self._path, self._number)
 
 
 def _shared_folder(stores: Path, user: str | None) -> None:

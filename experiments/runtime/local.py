@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from experiments.errors import EnvironmentFault, SpecError
+from experiments.errors import EnvironmentFault, ServerDied, SpecError
 from experiments.runtime.dask_roles import READY
 from experiments.runtime.ports import PortHolder, taken
 from experiments.runtime.process import RoleProcess, end_leftovers, role_environment
@@ -127,6 +127,7 @@ class LocalRuntime:
     def start(self, topology: Topology, roles: Sequence[str]) -> None:
         """Start ``roles`` on all their nodes; those that run are left alone.
 
+        What a role that died has left running is ended first; a scheduler takes its workers along.
         Returns when all serve. If one fails, those started by this call are stopped again.
 
         Raises
@@ -146,6 +147,8 @@ class LocalRuntime:
         topology.write(self.topology_file)
         (self.root / "logs").mkdir(exist_ok=True)
         environment = role_environment(topology.threads)
+        if (SCHEDULER, 0) in self.deaths():
+            _stop(each for each in self._processes.values() if each.role == WORKER)
         started: list[RoleProcess] = []
         try:
             for role in (role for role in ROLES if role in roles):
@@ -156,7 +159,8 @@ class LocalRuntime:
                     process = self._start(role, node, environment)
                     self._processes[key] = process
                     started.append(process)
-            _wait_until_ready(started)
+            others = [each for each in self._processes.values() if each not in started]
+            _wait_until_ready(started, others)
         except BaseException:
             _stop(started)
             for process in started:
@@ -167,6 +171,8 @@ class LocalRuntime:
         address, port = node.endpoint(role)
         node.data.mkdir(exist_ok=True)
         log = self.root / "logs" / f"{role}-{node.index}.log"
+        # Backends that were busy when their server died still hold its memory.
+        end_leftovers(node.data / role)
         self._ports.release(port)
         if taken(address, port):
             raise EnvironmentFault(
@@ -180,11 +186,16 @@ class LocalRuntime:
         """Whether every started role runs."""
         return all(process.running() for process in self._processes.values())
 
+    def deaths(self) -> Mapping[tuple[str, int], ServerDied]:
+        """Started roles that have ended by themselves, by role and node."""
+        # A worker that ended with its scheduler must not be seen dead before the scheduler is.
+        ended = [key for key in reversed(self._processes) if not self._processes[key].running()]
+        return {key: self._processes[key].death() for key in reversed(ended)}
+
     def check(self) -> None:
         """Raise :class:`~experiments.errors.ServerDied` for the first started role that ended."""
-        for process in self._processes.values():
-            if not process.running():
-                raise process.death()
+        for death in self.deaths().values():
+            raise death
 
     def pids(self) -> Mapping[tuple[str, int], int]:
         """Process id of every started role, by role and node."""
@@ -258,7 +269,8 @@ class LocalRuntime:
             return ()
 
 
-def _wait_until_ready(processes: Iterable[RoleProcess]) -> None:
+def _wait_until_ready(processes: Iterable[RoleProcess], others: Iterable[RoleProcess]) -> None:
+    """Others may be what the processes wait for: if one ends, there is nothing to wait for."""
     deadline = time.monotonic() + START_SECONDS
     pending = [(process, wait) for process in processes for wait in WAITS[process.role]]
     while pending:
@@ -268,6 +280,9 @@ def _wait_until_ready(processes: Iterable[RoleProcess]) -> None:
                 raise process.refusal()
             if not wait.met(process):
                 still.append((process, wait))
+        for other in others:
+            if not other.running():
+                raise other.death()
         pending = still
         if pending and time.monotonic() > deadline:
             process, wait = pending[0]

@@ -117,7 +117,7 @@ class RoleProcess:
 
     def death(self) -> ServerDied:
         """The error for a process that has ended: how, and its log's last lines."""
-        how = _status(self._process.wait())
+        how = exit_text(self._process.wait())
         return ServerDied(f"{self.title} ended with {how}; {self._log_end()}")
 
     def refusal(self) -> ServerDied | EnvironmentFault:
@@ -157,7 +157,8 @@ class RoleProcess:
         return f"its log {self.log} ends with\n{shown}"
 
 
-def _status(status: int) -> str:
+def exit_text(status: int) -> str:
+    """How a process ended, from its return code: ``exit status 1``, ``signal SIGKILL``."""
     if status >= 0:
         return f"exit status {status}"
     try:

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from experiments.errors import DataError
+from experiments.files import unwritable
 
 PHASES = (
     "etl.load",
@@ -72,8 +73,10 @@ class Event:
 
     ``kind`` is ``span`` (has phase, start_ns, end_ns, bytes), or a mark: ``run_started``,
     ``stage`` (name and seconds of a part of the driver's work), ``epoch_started``,
-    ``unit_started``, ``unit_finished``, ``unit_failed``, ``merged``, ``evaluated``,
-    ``epoch_finished``, ``run_finished``, ``interrupted``. ``detail`` holds what only this kind has.
+    ``unit_started``, ``unit_finished``, ``unit_failed``, ``unit_lost`` (its worker died and is
+    back; the unit starts again), ``merged``, ``evaluated``, ``epoch_finished``, ``run_finished``,
+    ``interrupted``; and in a run's ``restarts.jsonl``, ``restarted`` (a role that had died).
+    ``detail`` holds what only this kind has.
     """
 
     kind: str
@@ -126,7 +129,13 @@ class Journal:
         span: Span | None = None,
         **detail: Any,
     ) -> None:
-        """Write one event and fsync it."""
+        """Write one event and fsync it.
+
+        Raises
+        ------
+        EnvironmentFault
+            The disk is full; the file ends with the event before this one.
+        """
         line: dict[str, Any] = {
             "kind": kind,
             "run": self.run,
@@ -144,9 +153,15 @@ class Journal:
         if detail:
             line["detail"] = detail
         data = json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n"
-        while data:  # a signal or a nearly full disk may cut a write short
-            data = data[os.write(self._fd, data) :]
-        os.fsync(self._fd)
+        end = os.fstat(self._fd).st_size
+        try:
+            while data:  # a signal or a nearly full disk may cut a write short
+                data = data[os.write(self._fd, data) :]
+            os.fsync(self._fd)
+        except OSError as error:
+            # What comes after half a line would be damage, not a torn end.
+            os.ftruncate(self._fd, end)
+            raise unwritable(self.path, error) from error
 
     def span(self, span: Span, **keys: int | None) -> None:
         """Write one span; ``keys`` are worker, model, partition, epoch."""
@@ -165,6 +180,28 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+class Tail:
+    """New whole lines of a journal that another process writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+        self._number = 0
+
+    def events(self) -> Iterator[Event]:
+        """What has come since the last call."""
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as lines:
+            lines.seek(self._position)
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    return
+                self._position += len(line)
+                self._number += 1
+                yield parse(line.decode(), self._path, self._number)
 
 
 def _cut_torn_line(fd: int) -> None:

@@ -88,7 +88,7 @@ def create(job: str) -> str:
 
 def load_file(job: str) -> str:
     """Set the model to the state in the file ``job['state']``."""
-    return json.dumps(this_backend().worker.load(job_of(job), _store_path(job).read_bytes))
+    return json.dumps(this_backend().worker.load_file(job_of(job), _store_path(job)))
 
 
 def dump_file(job: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import psycopg2
 import psycopg2.extensions
 
-from experiments.errors import EnvironmentFault
+from experiments.errors import EnvironmentFault, ServerDied
 from experiments.warehouse.dialect import SEGMENTS_TABLE, Dialect, PostgresDialect, Segment
 from experiments.warehouse.server import DATABASE, SUPERUSER
 
@@ -38,20 +38,24 @@ class Cluster:
     password: str = field(repr=False)
     dialect: Dialect = field(default_factory=PostgresDialect)
 
-    def connect(self, segment: Segment | None = None, seconds: float = START_SECONDS) -> Connection:
+    def connect(
+        self, segment: Segment | None = None, *, patience: float = START_SECONDS
+    ) -> Connection:
         """A new autocommit session with the coordinator, or with one segment.
 
         Parameters
         ----------
-        seconds : how long a server that is not there yet, or is starting, is waited for.
+        patience : seconds that a server gets to come up.
 
         Raises
         ------
+        ServerDied
+            No server answers in that time.
         EnvironmentFault
-            No server answers in time, or it refuses the password.
+            It refuses the user or the password.
         """
         address, port = self.coordinator if segment is None else (segment.address, segment.port)
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patience
         while True:
             try:
                 connection = psycopg2.connect(
@@ -63,12 +67,15 @@ class Cluster:
                     connect_timeout=10,
                 )
             except psycopg2.OperationalError as error:
-                refused = any(words in str(error) for words in _REFUSED)
-                if refused or time.monotonic() > deadline:
-                    name = "coordinator" if segment is None else f"segment {segment.key}"
+                reason = " ".join(str(error).split())
+                name = "coordinator" if segment is None else f"segment {segment.key}"
+                if any(words in reason for words in _REFUSED):
                     raise EnvironmentFault(
-                        f"the database of the {name} at {address}:{port} does not answer: "
-                        f"{' '.join(str(error).split())}"
+                        f"the database of the {name} at {address}:{port} refuses us: {reason}"
+                    ) from None
+                if time.monotonic() > deadline:
+                    raise ServerDied(
+                        f"the database of the {name} at {address}:{port} does not answer: {reason}"
                     ) from None
                 time.sleep(0.05)
             else:
@@ -143,7 +150,7 @@ class Cluster:
         """
 
         def end(segment: Segment | None) -> None:
-            connection = self.connect(segment, seconds)
+            connection = self.connect(segment, patience=seconds)
             with contextlib.closing(connection), connection.cursor() as cursor:
                 cursor.execute(
                     "SELECT pid FROM pg_stat_activity WHERE CASE WHEN application_name = %s "

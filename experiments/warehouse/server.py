@@ -31,10 +31,10 @@ SETTINGS: Mapping[str, str] = {
     # Training needs one long-lived process per segment, never fresh parallel workers.
     "max_parallel_workers_per_gather": "0",
     "synchronize_seqscans": "off",
-    # A query whose asker was killed would train on for nobody.
-    "client_connection_check_interval": "500ms",
+    # A query whose asker was killed would train on for nobody, beside the one that comes after it.
+    "client_connection_check_interval": "'500ms'",
     # Model states come and go by the gigabyte.
-    "autovacuum_naptime": "10s",
+    "autovacuum_naptime": "'10s'",
     "default_toast_compression": "lz4",
     "shared_buffers": "128MB",
     "maintenance_work_mem": "128MB",

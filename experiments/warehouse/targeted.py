@@ -17,14 +17,19 @@ from typing import Any
 
 import psycopg2
 
-from experiments.errors import ReproduceError
+from experiments.errors import ReproduceError, ServerDied
 from experiments.models.worker import TRAIN, Report, merge
 from experiments.paths import state
-from experiments.warehouse.cluster import Cluster
+from experiments.warehouse.cluster import Cluster, Connection
+from experiments.warehouse.failures import translated
+
+CONNECT_SECONDS = 5.0
 
 
 class TargetedQueries:
     """One open session per segment; a call blocks until its answer is there.
+
+    Calls for one segment come from one thread at a time.
 
     Every shape of statement is explained once per session before it runs, and refused if the
     coordinator would fetch the rows.
@@ -33,9 +38,9 @@ class TargetedQueries:
     def __init__(self, cluster: Cluster, content: str) -> None:
         self._cluster = cluster
         self._content = content
-        self._sessions = [cluster.connect() for _ in cluster.segments]
-        self._checked: set[tuple[int, str]] = set()
-        self._running: set[int] = set()
+        self._sessions: dict[int, Connection] = {}
+        self._checked: dict[int, set[str]] = {}
+        self._running: dict[int, Connection] = {}
         self._lock = threading.Lock()
 
     def warm(self, worker: int, job: Mapping[str, Any]) -> Report:
@@ -68,12 +73,12 @@ class TargetedQueries:
     def cancel(self) -> None:
         """Cancel every running query; the backends stay usable."""
         with self._lock:
-            for worker in self._running:
+            for session in self._running.values():
                 with contextlib.suppress(psycopg2.Error):
-                    self._sessions[worker].cancel()
+                    session.cancel()
 
     def close(self) -> None:
-        for session in self._sessions:
+        for session in self._sessions.values():
             session.close()
 
     def _targeted(self, worker: int, function: str, job: Mapping[str, Any]) -> Report:
@@ -81,18 +86,46 @@ class TargetedQueries:
         return self._query(worker, function, self._cluster.dialect.targeted(function, job, key))
 
     def _query(self, worker: int, function: str, statement: str) -> Report:
-        with self._sessions[worker].cursor() as cursor:
-            if (worker, function) not in self._checked:
+        """Ask one segment.
+
+        Raises
+        ------
+        ServerDied
+            The coordinator or the segment is gone; the next query opens a new session.
+        """
+        try:
+            with translated(f"segment {worker}"):
+                return self._ask(worker, function, statement)
+        except ServerDied:
+            self._drop(worker)
+            raise
+
+    def _session(self, worker: int) -> Connection:
+        if worker not in self._sessions:
+            self._sessions[worker] = self._cluster.connect(patience=CONNECT_SECONDS)
+        return self._sessions[worker]
+
+    def _drop(self, worker: int) -> None:
+        session = self._sessions.pop(worker, None)
+        self._checked.pop(worker, None)
+        if session is not None:
+            with contextlib.suppress(psycopg2.Error):
+                session.close()
+
+    def _ask(self, worker: int, function: str, statement: str) -> Report:
+        session = self._session(worker)
+        with session.cursor() as cursor:
+            if function not in self._checked.setdefault(worker, set()):
                 cursor.execute(f"EXPLAIN (FORMAT JSON) {statement}")
                 self._cluster.dialect.check_in_place(cursor.fetchone()[0], statement)
-                self._checked.add((worker, function))
+                self._checked[worker].add(function)
             with self._lock:
-                self._running.add(worker)
+                self._running[worker] = session
             try:
                 cursor.execute(statement)
             finally:
                 with self._lock:
-                    self._running.discard(worker)
+                    self._running.pop(worker, None)
             rows = cursor.fetchall()
         if len(rows) != 1 or rows[0][1] is None:
             raise ReproduceError(f"segment {worker} has no rows for {function}: {statement[:200]}")

@@ -41,6 +41,19 @@ def test_the_room_is_entered_without_any_framework() -> None:
     subprocess.run([sys.executable, "-c", script], check=True, cwd=CHECKOUT)
 
 
+def test_the_linear_model_trains_without_any_framework() -> None:
+    script = (
+        "import sys; import numpy as np; from experiments.models.session import Session;"
+        "job = dict(architecture='linear', input_shape=[4], classes=2, batch_size=2,"
+        " learning_rate=0.1, regularization=0.0);"
+        "s = Session(1); s.warm(job); s.load(job, s.initial_state(job, 1)); s.train_start(job, 1);"
+        "s.train_rows(np.ones((3, 4), np.float32), np.eye(2, dtype=np.int16)[[0, 1, 0]]);"
+        "assert s.train_finish().batches == 2; s.dump();"
+        "assert not {'keras', 'tensorflow', 'torch'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=CHECKOUT)
+
+
 def test_determinism_cannot_come_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frameworks, "_process", frameworks._Process(started="torch"))
     with pytest.raises(RuntimeError, match="after torch had started"):

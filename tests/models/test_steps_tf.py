@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from experiments.models import architectures, codec, initial, steps
+from experiments.models import architectures, codec, steps
 from experiments.models.session import Session
 
 MakeJob = Callable[..., dict[str, Any]]
@@ -22,7 +22,7 @@ def test_adam_and_l2_are_those_of_keras(
     import keras
     import tensorflow as tf
 
-    weights = initial.draw(step.model, 1)
+    weights = step.initial_weights(1)
     step.configure(1e-2, 1e-2)
     step.set_state(codec.decode(codec.encode(weights, [], 0, "")))
 

@@ -77,6 +77,7 @@ def test_buffers_stay_decoded_and_models_stay_built(queries: TargetedQueries, st
 def test_spans_tell_fetching_training_and_hopping_apart(
     queries: TargetedQueries, store: Path
 ) -> None:
+    queries.warm(0, job())
     queries.create(0, job(), str(store / "a"))
     before = time.monotonic_ns()
     report = queries.unit(0, "train", job(), str(store / "a"), str(store / "b"))
