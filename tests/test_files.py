@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.errors import EnvironmentFault
 from experiments.files import write_atomically
 
 
@@ -31,7 +32,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(EnvironmentFault, match="No space left"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
