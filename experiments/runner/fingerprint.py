@@ -19,9 +19,8 @@ def parts(spec: RunSpec) -> dict[str, str]:
     """The parts of a run's fingerprint: ``spec``, ``lock``, and ``code of <room>`` for each room.
 
     Code counts if the approach's module imports it, directly or not, or the database extension that
-    it uses does; the specification files count
-    through the spec they produce. The data set's content follows from spec, seed and the code of
-    ``datasets``.
+    it uses does; the specification files count through the spec they produce. The data set's
+    content follows from spec, seed and the code of ``datasets``.
     """
     digests = {
         "spec": _digest([json.dumps(spec.to_json(), sort_keys=True).encode()]),

@@ -51,6 +51,8 @@ class Call:
         self._cursor: Any = None
         self._notices: deque[str] = deque()
         self._fruitless = 0
+        self._error: psycopg2.Error | None = None
+        self._over = False
 
     def start(self) -> None:
         """Call, after every session of an earlier call has ended.
@@ -63,7 +65,7 @@ class Call:
         self._cluster.end_sessions(APPLICATION, RETURN_SECONDS)
         options = f"-c postgres_fdw.application_name={APPLICATION}"
         address, port = self._cluster.coordinator
-        self._notices = deque()
+        self._notices, self._error, self._over = deque(), None, False
         self._connection = psycopg2.connect(
             host=address,
             port=port,
@@ -97,15 +99,16 @@ class Call:
                     if message["event"] == "finished":
                         self._fruitless = 0
                     return message
-            try:
-                if self._ready():
-                    if self._notices:
-                        continue
-                    return None
-            except psycopg2.Error as error:
-                if self._notices:
-                    continue
-                self._after(error)
+            # What was said before the end, or before an error, is heard first.
+            if self._error is not None:
+                self._after(self._error)
+            elif self._over:
+                return None
+            else:
+                try:
+                    self._over = self._ready()
+                except psycopg2.Error as error:
+                    self._error = error
 
     def cancel(self) -> None:
         """Stop what runs, here and on the segments. Safe when nothing does."""

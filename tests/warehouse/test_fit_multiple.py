@@ -19,7 +19,7 @@ from experiments.errors import DataError, PlanError, ReproduceError
 from experiments.paths import state
 from experiments.runtime.local import LocalRuntime
 from experiments.specs.secrets import Secrets
-from experiments.specs.topology import SEGMENT
+from experiments.specs.topology import COORDINATOR, SEGMENT
 from experiments.warehouse import call as call_module
 from experiments.warehouse import states
 from experiments.warehouse.call import Call
@@ -312,6 +312,46 @@ def test_a_segment_killed_between_the_two_commits_loses_nothing_that_was_committ
     assert killed.is_set()
     assert len(steps) == len(set(steps)) == 2 * len(EVERY_UNIT)
     check_replay(cluster, dataset, epochs=2)
+
+
+@pytest.mark.parametrize("role", [COORDINATOR, "backend"])
+def test_a_call_survives_the_coordinator_and_a_crash_inside_a_segment(
+    role: str, mortal: tuple[LocalRuntime, Any, Cluster], dataset: PreparedDataset
+) -> None:
+    runtime, topology, cluster = mortal
+    _empty(cluster)
+    known: set[Step] = set()
+    call = Call(cluster, lambda: fit_job(known=sorted(known)))
+    call.start()
+    killed = False
+    try:
+        while (message := call.receive()) is not None:
+            known.update(finished([dict(message)]))
+            if len(known) == 3 and not killed:
+                killed = True
+                if role == COORDINATOR:
+                    os.kill(runtime.pids()[COORDINATOR, 0], signal.SIGKILL)
+                    while runtime.alive():
+                        time.sleep(0.02)
+                    runtime.start(topology, ("segment", "coordinator"))
+                else:
+                    os.kill(backend_of(cluster, 1), signal.SIGKILL)
+    finally:
+        call.close()
+    assert killed
+    assert known == EVERY_UNIT
+    check_replay(cluster, dataset)
+
+
+def backend_of(cluster: Cluster, key: int) -> int:
+    """Process of the call's session on a segment."""
+    with cluster.session(cluster.segments[key]) as session, session.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = %s",
+            (call_module.APPLICATION,),
+        )
+        (pid,) = cursor.fetchone()
+        return int(pid)
 
 
 def test_a_segment_that_does_not_come_back_is_named(
