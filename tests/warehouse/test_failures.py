@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
+import socket
+import threading
+import time
 from pathlib import Path
 
 import psycopg2
@@ -84,3 +88,30 @@ def test_a_server_that_is_not_there_is_named(cluster: Cluster) -> None:
     wrong = Cluster(cluster.coordinator, (), "wrong")
     with pytest.raises(EnvironmentFault, match=r"refuses us: .*password authentication failed"):
         wrong.connect()
+
+
+def test_a_backend_ends_soon_after_its_client(cluster: Cluster) -> None:
+    """Else a unit that is run again would compete with its first start."""
+    segment = cluster.segments[0]
+    session = cluster.connect(segment)
+
+    def sleep() -> None:
+        with contextlib.suppress(psycopg2.Error), session.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(60)")
+
+    thread = threading.Thread(target=sleep)
+    thread.start()
+    time.sleep(0.2)
+    with socket.socket(fileno=os.dup(session.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+    with cluster.session(segment) as other, other.cursor() as cursor:
+        deadline = time.monotonic() + 10
+        while True:
+            cursor.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'"
+            )
+            if cursor.fetchone()[0] == 0:
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    thread.join(5)
