@@ -53,6 +53,7 @@ Unit = tuple[int | None, int | None, int | None, str]
 """Model, partition, epoch, and ``train`` or ``valid``."""
 
 RUN_SECONDS = 90.0
+STOP_SECONDS = 12.0
 LOOK_SECONDS = 0.01
 NOTICE_SECONDS = 0.1
 """A unit may still be given to what was killed so long ago."""
@@ -230,7 +231,10 @@ class FaultyRun:
 
     def nothing_is_left(self) -> None:
         """Assert that within a moment no process of this run is alive."""
-        wait_until(lambda: not self.processes(), 12, "something is left over")
+        deadline = time.monotonic() + STOP_SECONDS
+        while left := self.processes():
+            assert time.monotonic() < deadline, f"left over: {left}"
+            time.sleep(10 * LOOK_SECONDS)
 
     def wait_for(self, kill: Kill, process: subprocess.Popen[str]) -> None:
         """Wait for a kill's moment; :class:`AssertionError` if the command ends before it."""
@@ -279,16 +283,19 @@ class FaultyRun:
                 ]
         return backends
 
-    def processes(self) -> list[int]:
-        """Everything of this run that is alive: what names it, or works in its cluster's folder."""
+    def processes(self) -> dict[int, str]:
+        """Everything of this run that is alive, with its command and state.
+
+        What names the run, or works in its cluster's folder.
+        """
         cluster = state().clusters / self.run.name
-        found = []
+        found = {}
         for process in psutil.process_iter(["pid", "cmdline", "cwd", "status"]):
             line = " ".join(process.info["cmdline"] or ())
             here = Path(process.info["cwd"] or "/").is_relative_to(cluster)
             dead = process.info["status"] == psutil.STATUS_ZOMBIE
             if process.pid != os.getpid() and not dead and (self.run.name in line or here):
-                found.append(process.pid)
+                found[process.pid] = f"{line} ({process.info['status']})"
         return found
 
     def log(self) -> str:
