@@ -8,7 +8,8 @@
     │   ├── DataError        a data file that is missing, damaged or of the wrong shape
     │   ├── EnvironmentFault a tool, port, package, disk or memory that the machine lacks
     │   └── PlanError        the database would move data that must stay where it is
-    ├── ServerDied           a role's process ended; the message ends with its log's last lines
+    ├── ServerDied           a role's process ended or cannot be reached; it may come back
+    │   └── NotBegun         … before the work that needs it had begun: nothing was lost
     ├── UnitFailed           one unit of training raised; carries the worker's own traceback
     └── InvariantViolation   a finished epoch broke one of the hopper's four invariants
 
@@ -22,6 +23,7 @@ __all__ = [
     "DataError",
     "EnvironmentFault",
     "InvariantViolation",
+    "NotBegun",
     "PlanError",
     "ReproduceError",
     "ServerDied",
@@ -56,7 +58,15 @@ class PlanError(UserError):
 
 
 class ServerDied(ReproduceError):
-    """A role's process ended by itself. The message names the role and its log's last lines."""
+    """A role's process ended by itself, or cannot be reached; the message names it.
+
+    What is called raises it when its server is gone: whoever called waits until it is back, and
+    tries again.
+    """
+
+
+class NotBegun(ServerDied):
+    """A server was found dead before the work that needs it had begun: nothing was lost."""
 
 
 class UnitFailed(ReproduceError):

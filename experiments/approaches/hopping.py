@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from experiments.approaches.base import RunContext, job
 from experiments.approaches.recovery import Recovery
-from experiments.errors import ServerDied
+from experiments.errors import NotBegun, ServerDied
 from experiments.models.worker import TRAIN, Report, spans_of
 from experiments.mop.engine import Engine
 from experiments.mop.policy import Policy, make_policy
@@ -21,14 +21,15 @@ from experiments.mop.unit import Lost, Outcome, Unit, UnitResult
 from experiments.mop.visits import visits
 from experiments.paths import Artifacts
 from experiments.specs.model import RunSpec, derive_seed
-from experiments.telemetry.journal import read
+from experiments.telemetry.journal import Span, read
 
 
 class Remote(Protocol):
     """Worker k's side, called from worker k's own thread; every call blocks until it is done.
 
     A call that loses its server raises :class:`~experiments.errors.ServerDied`; the next one makes
-    a new connection, or raises the same while there is nothing to connect to.
+    a new connection, or raises the same while there is nothing to connect to. A unit that finds its
+    server dead before it has begun may raise :class:`~experiments.errors.NotBegun`.
     """
 
     def warm(self, worker: int, job: Mapping[str, Any]) -> Report:
@@ -122,14 +123,20 @@ class HoppingExecutor:
             return self._recovery.back(warm, died)
 
     def _run(self, unit: Unit, kind: str, version: int) -> UnitResult | Lost:
-        try:
-            return self._run_once(unit, kind, version)
-        except ServerDied as died:
-            warm = partial(self._remote.warm, unit.worker, self._jobs[unit.model])
-            report = self._recovery.back(warm, died)
-            return Lost(str(died).partition("\n")[0], spans_of(report))
+        """A unit whose worker died while nothing ran there waits for it and is not lost."""
+        warm = partial(self._remote.warm, unit.worker, self._jobs[unit.model])
+        waited: tuple[Span, ...] = ()
+        while True:
+            try:
+                return self._run_once(unit, kind, version, waited)
+            except ServerDied as died:
+                waited += spans_of(self._recovery.back(warm, died))
+                if not isinstance(died, NotBegun):
+                    return Lost(str(died).partition("\n")[0], waited)
 
-    def _run_once(self, unit: Unit, kind: str, version: int) -> UnitResult:
+    def _run_once(
+        self, unit: Unit, kind: str, version: int, waited: tuple[Span, ...]
+    ) -> UnitResult:
         spec = self._context.spec
         seed = derive_seed(spec.seed, "unit", unit.model, unit.epoch, unit.partition)
         report = self._remote.unit(
@@ -140,7 +147,7 @@ class HoppingExecutor:
             self._file(unit.model, version + 1) if kind == TRAIN else None,
         )
         return UnitResult(
-            spans=spans_of(report),
+            spans=(*waited, *spans_of(report)),
             rows=report["rows"],
             loss=float(report["loss"]),
             metrics=report["metrics"],

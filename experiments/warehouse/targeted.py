@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg2
 
-from experiments.errors import ReproduceError, ServerDied
+from experiments.errors import NotBegun, ReproduceError, ServerDied
 from experiments.models.worker import TRAIN, Report, merge
 from experiments.paths import state
 from experiments.warehouse.cluster import Cluster, Connection
@@ -52,12 +52,17 @@ class TargetedQueries:
     def unit(
         self, worker: int, kind: str, job: Mapping[str, Any], source: str, target: str | None
     ) -> Report:
+        """A unit in three statements; :class:`NotBegun` if the first finds its server dead."""
         table, function = (
             ("train_packed", "train") if kind == TRAIN else ("valid_packed", "evaluate")
         )
         work = {**job, "table": f"{table} {self._content}"}
+        try:
+            loaded = self._targeted(worker, "load_file", {**job, "state": _in_store(source)})
+        except ServerDied as died:
+            raise NotBegun(str(died)) from died
         reports = [
-            self._targeted(worker, "load_file", {**job, "state": _in_store(source)}),
+            loaded,
             self._query(
                 worker,
                 function,

@@ -45,8 +45,8 @@ def spec(approach: str, seed: int) -> RunSpec:
         seed=seed,
         epochs=1,
         policy="random",
-        dataset=DatasetSpec("blobs", train_rows=900, valid_rows=40),
-        configs=tuple(ModelConfig("probe", rate, 0.0, 1) for rate in (1e-2, 1e-3, 1e-4)),
+        dataset=DatasetSpec("blobs", train_rows=8000, valid_rows=40),
+        configs=tuple(ModelConfig("linear", rate, 0.0, 1) for rate in (1e-2, 1e-3, 1e-4)),
     )
 
 

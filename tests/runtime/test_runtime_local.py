@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,11 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
+import psycopg2
 import pytest
 
 from experiments.approaches.dask_client import connect, worker_name
@@ -23,7 +26,9 @@ from experiments.runtime import local
 from experiments.runtime.local import LocalRuntime
 from experiments.runtime.process import leftovers
 from experiments.specs.secrets import Secrets
-from experiments.specs.topology import SCHEDULER, WORKER
+from experiments.specs.topology import SCHEDULER, SEGMENT, WORKER
+from experiments.warehouse.cluster import Cluster
+from experiments.warehouse.dialect import Segment
 
 STOP_SECONDS = 10.0
 
@@ -194,6 +199,65 @@ def test_workers_end_with_their_scheduler_even_in_the_middle_of_a_task(
     assert "the worker-scheduler is gone" in log
     task.release()
     client.close()
+
+
+def test_a_dead_scheduler_is_started_again_with_its_workers(runtime: LocalRuntime) -> None:
+    topology = runtime.make_topology("again", 2, 1)
+    runtime.start(topology, [SCHEDULER, WORKER])
+    before = runtime.pids()
+    os.kill(before[SCHEDULER, 0], signal.SIGKILL)
+    assert until(lambda: (SCHEDULER, 0) in runtime.deaths(), 5)
+    runtime.start(topology, [SCHEDULER, WORKER])
+    after = runtime.pids()
+    assert not set(before.values()) & set(after.values())
+    client = connect(topology)
+    time.sleep(0.5)
+    assert not runtime.deaths(), "no worker of the old scheduler is left to die"
+    client.close()
+
+
+def test_a_start_ends_when_what_it_waits_for_dies(runtime: LocalRuntime) -> None:
+    topology = runtime.make_topology("waits", 1, 1)
+    runtime.start(topology, [SCHEDULER])
+    os.kill(runtime.pids()[SCHEDULER, 0], signal.SIGSTOP)  # a worker waits for it
+    killer = threading.Timer(1.0, os.kill, (runtime.pids()[SCHEDULER, 0], signal.SIGKILL))
+    killer.start()
+    begin = time.monotonic()
+    with pytest.raises(ServerDied, match="worker-scheduler on node 0 ended with signal SIGKILL"):
+        runtime.start(topology, [SCHEDULER, WORKER])
+    assert time.monotonic() - begin < 10
+
+
+def test_backends_of_a_dead_server_do_not_keep_it_from_starting(state_folder: Path) -> None:
+    # PostgreSQL's user must reach the folder, and may not enter pytest's.
+    with LocalRuntime(state_folder / "clusters" / "backends") as runtime:
+        topology = runtime.make_topology("backends", 1, 1)
+        runtime.start(topology, [SEGMENT])
+        segment = Segment(0, *topology.segments[0])
+        cluster = Cluster(topology.coordinator, (segment,), Secrets(topology.secrets).password())
+        session = cluster.connect(segment)
+        with session.cursor() as cursor:
+            cursor.execute(
+                "CREATE EXTENSION cerebro_ds CASCADE; CREATE FUNCTION busy() RETURNS void "
+                "LANGUAGE plpython3u AS 'while True: pass'; SELECT pg_backend_pid()"
+            )
+            backend = cursor.fetchone()[0]
+
+        def run() -> None:
+            with contextlib.suppress(psycopg2.Error), session.cursor() as cursor:
+                cursor.execute("SELECT busy()")
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        time.sleep(0.2)
+        os.kill(runtime.pids()[SEGMENT, 0], signal.SIGKILL)
+        assert until(lambda: bool(runtime.deaths()), 5)
+        assert runs(backend)
+        runtime.start(topology, [SEGMENT])
+        assert gone(backend)
+        thread.join(5)
+        cluster.connect(segment).close()
+        runtime.stop(purge=True)
 
 
 def test_a_scheduler_that_is_not_there_is_named(runtime: LocalRuntime) -> None:
