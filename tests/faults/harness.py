@@ -115,6 +115,11 @@ def small_spec(approach: str, seed: int, epochs: int = 2) -> RunSpec:
     )
 
 
+MARKS = range(1, 16)
+"""Marks of units after which a kill may come. A run of two epochs, three models and two partitions
+has 24 of each; after the 15th, every approach has training left that outlasts a kill's delay."""
+
+
 def random_kills(approach: str, seed: int, count: int) -> tuple[Kill, ...]:
     """Kills at seeded moments of a run of :func:`small_spec`, each victim about equally often.
 
@@ -131,7 +136,7 @@ def random_kills(approach: str, seed: int, count: int) -> tuple[Kill, ...]:
     chance.shuffle(chosen)
     first, *others = chosen
     kills = [Kill(first, "run_started", seed % 2, chance.uniform(0.0, 1.0), chance.randrange(8))]
-    for victim, mark in zip(others, sorted(chance.sample(range(1, 20), len(others))), strict=True):
+    for victim, mark in zip(others, sorted(chance.sample(MARKS, len(others))), strict=True):
         after = chance.choice(["unit_started", "unit_finished"])
         delay = chance.uniform(0.0, 0.15)
         kills.append(Kill(victim, after, mark, delay, chance.randrange(8)))
