@@ -12,6 +12,7 @@ import sys
 
 def main(arguments: list[str]) -> int:
     """Dispatch; the exit code."""
+    os.umask(0o022)  # database servers run as another user and must read what we make
     if arguments[:1] == ["role"]:
         from experiments.runtime.roles import command
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 from experiments.errors import EnvironmentFault
@@ -13,8 +14,8 @@ def write_atomically(
 ) -> None:
     """Replace ``path`` by ``data`` so that no reader and no crash ever sees a part of it.
 
-    The aside name is hidden and holds the process id. The file's content is on disk before its
-    name is.
+    The aside name is hidden and nobody can guess it, so nobody can have put a link there. The
+    file's content is on disk before its name is.
 
     Raises
     ------
@@ -38,8 +39,8 @@ def unwritable(path: Path, error: OSError) -> EnvironmentFault:
 def _replace(path: Path, data: bytes | bytearray | memoryview | str, mode: int) -> None:
     if isinstance(data, str):
         data = data.encode()
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         try:
             rest = memoryview(data)

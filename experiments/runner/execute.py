@@ -45,7 +45,7 @@ SPARE_BYTES = 2**30
 """Beyond the data: server files, model states, logs."""
 
 WATCH_SECONDS = 0.2
-STOP_SECONDS = 6.0
+STOP_SECONDS = 4.0
 PACKAGES = ("tensorflow-cpu", "torch", "keras", "numpy", "distributed", "psycopg2-binary")
 
 Watcher = Callable[[Event], None]

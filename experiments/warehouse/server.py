@@ -39,8 +39,8 @@ SETTINGS: Mapping[str, str] = {
     "shared_buffers": "128MB",
     "maintenance_work_mem": "128MB",
     "max_wal_size": "2GB",
-    # These clusters are made from data sets on disk and can be made again: a killed process loses
-    # nothing, a machine that loses power starts its run over.
+    # A killed process loses nothing. A machine that loses power does: these clusters are made from
+    # data sets on disk and can be made again, by --fresh.
     "fsync": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
