@@ -29,10 +29,13 @@ def main(arguments: list[str]) -> int:
 if __name__ == "__main__":
     try:
         code = main(sys.argv[1:])
-        sys.stdout.flush()
     except KeyboardInterrupt:
         code = 130
     except BrokenPipeError:  # the reader, head for example, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:  # nobody reads, or the log's disk is full; the exit code has to tell
+        os._exit(code or 1)
     sys.exit(code)

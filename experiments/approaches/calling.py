@@ -8,6 +8,7 @@ that, and it is journaled before anything new.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from experiments.approaches import in_database
@@ -43,7 +44,7 @@ class CallingApproach:
     def prepare(self) -> None:
         """Load and pack; make the tables of models, schedule and visits."""
         in_database.prepare(self.context, self.cluster)
-        make_unit_tables(self.cluster)
+        in_database.persist(self.cluster, partial(make_unit_tables, self.cluster))
 
     def close(self) -> None:
         """Cancel the call and close its session."""

@@ -46,11 +46,7 @@ def prepare(context: RunContext, cluster: Cluster) -> None:
     UserError
         A full disk, or a table that differs from the files.
     """
-    recovery = Recovery()
-
-    def step(action: Callable[[], T]) -> T:
-        return recovery.persist(_named(action), _named(partial(_reach, cluster)))
-
+    step = partial(persist, cluster)
     step(cluster.setup)
     there = step(cluster.tables)
     for split in SPLITS:
@@ -64,6 +60,14 @@ def prepare(context: RunContext, cluster: Cluster) -> None:
             data = context.dataset
             step(partial(pack, cluster, split, data.input_shape, data.classes))
             context.journal.span(Span("etl.pack", start, time.monotonic_ns()))
+
+
+def persist(cluster: Cluster, action: Callable[[], T]) -> T:
+    """Do something that may be done again, and do it again when a server dies meanwhile.
+
+    Raises what :func:`prepare` does.
+    """
+    return Recovery().persist(_named(action), _named(partial(_reach, cluster)))
 
 
 def _named(action: Callable[[], T]) -> Callable[[], T]:
