@@ -15,7 +15,7 @@ from experiments.errors import DataError
 from experiments.files import write_atomically
 
 _STATE = re.compile(r"model-(\d+)\.v(\d+)\.state")
-_ASIDE = re.compile(r"\.model-(\d+)\.v(\d+)\.state\.\d+")
+_ASIDE = re.compile(r"\.model-(\d+)\.v(\d+)\.state\.[0-9a-f]+")
 
 
 class ModelStore:
