@@ -19,7 +19,7 @@ from experiments.mop.unit import Unit, UnitResult
 from experiments.mop.visits import visits
 from experiments.paths import Artifacts
 from experiments.specs.model import derive_seed
-from experiments.telemetry.journal import Event, Journal, read
+from experiments.telemetry.journal import Event, Journal, number, read
 from experiments.warehouse import states
 from experiments.warehouse.call import Call, Message
 from experiments.warehouse.cluster import Cluster
@@ -110,7 +110,7 @@ def result_of(message: Message) -> UnitResult:
     return UnitResult(
         spans=spans_of(report),
         rows=report["rows"],
-        loss=report["loss"],
+        loss=float(report["loss"]),
         metrics=report["metrics"],
         counters=report["counters"],
     )
@@ -143,7 +143,7 @@ def journal_finished(journal: Journal, message: Message) -> None:
         kind=step.kind,
         version=message["version"],
         rows=result.rows,
-        loss=result.loss,
+        loss=number(result.loss),
         metrics=result.metrics,
         counters=result.counters,
     )

@@ -111,8 +111,7 @@ class _Turn:
         for worker, gap in self._timeline.close(now):
             self._journal.span(gap, worker=worker, model=self._model, epoch=self._epoch)
         if (self._epoch, self._model) not in self._progress.evaluated:
-            total = pool(self._progress.scores[self._epoch, self._model])
-            means: dict[str, Any] = {"rows": total.rows, "loss": total.loss, **total.metrics}
+            means: dict[str, Any] = pool(self._progress.scores[self._epoch, self._model]).detail()
             self._journal.append(
                 "evaluated", model=self._model, epoch=self._epoch, split="valid", **means
             )

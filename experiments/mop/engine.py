@@ -267,8 +267,7 @@ class Engine:
         scores = self._progress.scores.get((epoch, model), {})
         if len(scores) < self._workers or (epoch, model) in self._progress.evaluated:
             return
-        total = pool(scores)
-        means: dict[str, Any] = {"rows": total.rows, "loss": number(total.loss), **total.metrics}
+        means: dict[str, Any] = pool(scores).detail()
         self._journal.append("evaluated", model=model, epoch=epoch, split="valid", **means)
         self._progress.evaluated.add((epoch, model))
 

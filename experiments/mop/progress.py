@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from experiments.errors import DataError
 from experiments.mop.state import UnitTimes
 from experiments.mop.unit import Unit
-from experiments.telemetry.journal import Event
+from experiments.telemetry.journal import Event, number
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,10 @@ class Score:
     rows: int
     loss: float
     metrics: Mapping[str, float]
+
+    def detail(self) -> dict[str, float | str]:
+        """What an ``evaluated`` mark says of it."""
+        return {"rows": self.rows, "loss": number(self.loss), **self.metrics}
 
 
 def pool(scores: Mapping[int, Score]) -> Score:

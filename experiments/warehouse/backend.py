@@ -19,7 +19,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,11 +153,24 @@ def _transition(
     y_shape: list[int],
 ) -> int:
     """Feed one buffer; ``x`` and ``y`` are None when :func:`cached` said that it is here."""
-    worker = this_backend().worker
+    unit = job_of(job)
     if state is None:
-        worker.start(kind, job_of(job), since_statement_ns())
+        this_backend().worker.start(kind, unit, since_statement_ns())
+    return (state or 0) + feed(kind, unit, buffer_id, x, y, x_shape, y_shape)
+
+
+def feed(
+    kind: str,
+    unit: Mapping[str, Any],
+    buffer_id: int,
+    x: bytes | None,
+    y: bytes | None,
+    x_shape: list[int],
+    y_shape: list[int],
+) -> int:
+    """Train or evaluate one buffer of the running unit; its number of rows."""
     rows = None if x is None or y is None else functools.partial(decode, x, y, x_shape, y_shape)
-    return (state or 0) + worker.feed(kind, (job_of(job)["table"], buffer_id), rows)
+    return this_backend().worker.feed(kind, (unit["table"], buffer_id), rows)
 
 
 def since_statement_ns() -> int:

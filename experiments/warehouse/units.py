@@ -23,7 +23,7 @@ from typing import Any
 from experiments.models.averaging import Average
 from experiments.models.worker import TRAIN, VALID, Report, merge
 from experiments.telemetry.clock import UnitClock
-from experiments.warehouse.backend import decode, job_of, since_statement_ns, this_backend
+from experiments.warehouse.backend import feed, job_of, since_statement_ns, this_backend
 from experiments.warehouse.states import StateTable
 
 MERGE = "merge"
@@ -86,7 +86,7 @@ def initialize(job: str) -> str:
 
 
 def fit_transition(state: int | None, job: str, buffer_id: int, *values: Any) -> int:
-    """One buffer of a unit of training; ``values`` as :func:`decode` takes them."""
+    """One buffer of a unit of training; ``values`` as the backend's ``feed`` takes them."""
     return _transition(TRAIN, state, job, buffer_id, *values)
 
 
@@ -101,7 +101,7 @@ def fit_final(rows: int | None) -> str | None:
 
 
 def score_transition(state: int | None, job: str, buffer_id: int, *values: Any) -> int:
-    """One buffer of an evaluation; ``values`` as :func:`decode` takes them."""
+    """One buffer of an evaluation; ``values`` as the backend's ``feed`` takes them."""
     return _transition(VALID, state, job, buffer_id, *values)
 
 
@@ -138,19 +138,9 @@ def average(job: str) -> str:
     return segment.end(MERGE, segment.job["target"])
 
 
-def _transition(
-    kind: str,
-    state: int | None,
-    job: str,
-    buffer_id: int,
-    x: bytes | None,
-    y: bytes | None,
-    x_shape: list[int],
-    y_shape: list[int],
-) -> int:
-    """Feed one buffer; ``x`` and ``y`` are None when the view found it in this backend."""
+def _transition(kind: str, state: int | None, job: str, buffer_id: int, *values: Any) -> int:
+    """Feed one buffer; the values are null when the view found it in this backend."""
     unit = job_of(job)
     if state is None:
         _segment().begin(kind, unit)
-    rows = None if x is None or y is None else functools.partial(decode, x, y, x_shape, y_shape)
-    return (state or 0) + this_backend().worker.feed(kind, (unit["table"], buffer_id), rows)
+    return (state or 0) + feed(kind, unit, buffer_id, *values)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -11,9 +13,12 @@ import pytest
 
 from experiments.approaches.base import find
 from experiments.paths import state
+from experiments.runner.execute import execute
 from experiments.runner.plan import RunState, planned
 from experiments.specs.load import approaches, experiments
-from tests.contracts.conftest import Finished
+from experiments.specs.model import ModelConfig
+from experiments.telemetry.journal import read
+from tests.contracts.conftest import Finished, contract_spec
 
 Runs = Callable[..., Finished]
 
@@ -65,3 +70,15 @@ def test_approaches_start_from_the_same_weights(name: str, finished: Runs) -> No
         and (event.model, event.partition, event.epoch) == (0, unit.partition, unit.epoch)
     )
     assert loss == pytest.approx(unit.detail["loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", approaches())
+def test_a_model_that_diverges_ends_with_nan_and_not_the_run(name: str) -> None:
+    wild = ModelConfig("linear", 1e38, 0.0, 16)
+    calm = replace(wild, learning_rate=1e-2)
+    spec = replace(contract_spec(name), experiment="diverge", epochs=1, configs=(wild, calm))
+    run = planned(spec)
+    execute(run, lambda _: None)
+    marks = {e.model: e.detail for e in read(run.folder.journal) if e.kind == "evaluated"}
+    assert not math.isfinite(float(marks[0]["loss"]))
+    assert math.isfinite(float(marks[1]["loss"]))
