@@ -1,6 +1,6 @@
 """The database roles: a coordinator or a segment is one PostgreSQL instance in the foreground.
 
-:func:`serve` makes the data folder if it is not there, writes the settings, drops root and turns
+:func:`serve` makes the data folder if it is not there, drops root, writes the settings and turns
 this process into ``postgres``, so that a container's signals and a supervisor's reach it directly.
 """
 
@@ -92,11 +92,13 @@ def serve(
     folder = data / role
     account = _account(user)
     _own_folder(data, account)
+    if account:
+        _become(account)  # from here on, for what follows writes where that user may make links
     if not (folder / "PG_VERSION").exists():
-        _initialise(tree, folder, password, account)
-    elif folder.stat().st_uid != (account.pw_uid if account else os.geteuid()):
+        _initialise(tree, folder, password)
+    elif folder.stat().st_uid != os.geteuid():
         raise EnvironmentFault(f"{folder} belongs to another user: remove it or run as its owner")
-    _configure(folder, address, port, client_networks, account)
+    _configure(folder, address, port, client_networks)
     environment = {
         **os.environ,
         **MALLOC,
@@ -107,7 +109,6 @@ def serve(
     }
     if account:
         environment.update(HOME=str(folder), USER=account.pw_name, LOGNAME=account.pw_name)
-        _become(account)
     os.chdir(folder)
     # An immediate shutdown: a fast one never ends when it meets recovery from a crashed backend,
     # for PostgreSQL 15 then waits for a checkpointer that it has not told to go.
@@ -135,9 +136,7 @@ def _own_folder(folder: Path, account: pwd.struct_passwd | None) -> None:
         os.chown(folder, account.pw_uid, account.pw_gid)
 
 
-def _initialise(
-    tree: ServerTree, folder: Path, password: str, account: pwd.struct_passwd | None
-) -> None:
+def _initialise(tree: ServerTree, folder: Path, password: str) -> None:
     """``initdb`` beside the final place, then a rename: a killed start leaves no half instance."""
     aside = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(aside, ignore_errors=True)
@@ -147,8 +146,6 @@ def _initialise(
     try:
         os.write(descriptor, password.encode())
         os.close(descriptor)
-        if account:
-            os.chown(secret, account.pw_uid, account.pw_gid)
         done = subprocess.run(
             [
                 tree.bin / "initdb",
@@ -164,9 +161,6 @@ def _initialise(
             capture_output=True,
             text=True,
             check=False,
-            user=account.pw_uid if account else None,
-            group=account.pw_gid if account else None,
-            extra_groups=[] if account else None,
         )
     finally:
         secret.unlink(missing_ok=True)
@@ -175,13 +169,7 @@ def _initialise(
     aside.rename(folder)
 
 
-def _configure(
-    folder: Path,
-    address: str,
-    port: int,
-    networks: tuple[str, ...],
-    account: pwd.struct_passwd | None,
-) -> None:
+def _configure(folder: Path, address: str, port: int, networks: tuple[str, ...]) -> None:
     settings = {**SETTINGS, "listen_addresses": f"'{address}'", "port": str(port)}
     lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
     access = "".join(f"host all all {network} scram-sha-256\n" for network in networks)
@@ -189,8 +177,6 @@ def _configure(
         path = folder / name
         path.write_text(text)
         path.chmod(0o600)
-        if account:
-            os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def _become(account: pwd.struct_passwd) -> None:

@@ -41,6 +41,7 @@ class TargetedQueries:
         self._sessions: dict[int, Connection] = {}
         self._checked: dict[int, set[str]] = {}
         self._running: dict[int, Connection] = {}
+        self._cancelled = False
         self._lock = threading.Lock()
 
     def warm(self, worker: int, job: Mapping[str, Any]) -> Report:
@@ -76,8 +77,9 @@ class TargetedQueries:
         return merge(reports)
 
     def cancel(self) -> None:
-        """Cancel every running query; the backends stay usable."""
+        """Cancel every running query, and refuse those that would follow."""
         with self._lock:
+            self._cancelled = True
             for session in self._running.values():
                 with contextlib.suppress(psycopg2.Error):
                     session.cancel()
@@ -125,6 +127,8 @@ class TargetedQueries:
                 self._cluster.dialect.check_in_place(cursor.fetchone()[0], statement)
                 self._checked[worker].add(function)
             with self._lock:
+                if self._cancelled:
+                    raise ReproduceError(f"segment {worker}: {function} after a cancel")
                 self._running[worker] = session
             try:
                 cursor.execute(statement)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import psycopg2.extensions
 import pytest
 
 from experiments.datasets import PreparedDataset, one_hot
+from experiments.errors import ReproduceError
 from experiments.models import codec
 from experiments.models.session import Session
 from experiments.warehouse.cluster import Cluster
@@ -155,32 +157,60 @@ def test_a_state_moves_in_rows_of_any_size(cluster: Cluster, store: Path) -> Non
 
 
 @pytest.mark.usefixtures("tables")
-def test_cancelling_stops_training_and_leaves_the_backend_usable(
+def test_cancelling_stops_what_runs_and_refuses_what_would_follow(
     queries: TargetedQueries, store: Path
 ) -> None:
-    files = [str(store / name) for name in "abcd"]
+    files = [str(store / name) for name in "abc"]
     queries.create(0, job(), files[0])
-    calm = queries.unit(0, "train", job(), files[0], files[1])
-    failed: list[BaseException] = []
-    slow = job(batch_size=1)
+    ended: list[BaseException] = []
+    begun = threading.Event()
 
     def run() -> None:
         try:
-            for _ in range(1000):
-                queries.unit(0, "train", slow, files[0], files[2])
-        except psycopg2.extensions.QueryCanceledError as error:
-            failed.append(error)
+            while True:
+                queries.unit(0, "train", job(batch_size=1), files[0], files[1])
+                begun.set()
+        except (psycopg2.extensions.QueryCanceledError, ReproduceError) as error:
+            ended.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
-    while thread.is_alive():
-        time.sleep(0.3)
-        queries.cancel()
-    assert failed
-    again = queries.unit(0, "train", job(), files[0], files[3])
+    assert begun.wait(60)
+    queries.cancel()
+    thread.join()
+    assert ended
+    with pytest.raises(ReproduceError, match="after a cancel"):
+        queries.unit(0, "train", job(), files[0], files[2])
+    assert not (store / "c").exists()
+
+
+@pytest.mark.usefixtures("tables")
+def test_a_cancelled_statement_leaves_the_backend_usable(cluster: Cluster, store: Path) -> None:
+    """The server's side of a cancel: the next unit of the same backend learns the same."""
+    files = [str(store / name) for name in "abc"]
+    with closing(TargetedQueries(cluster, "content")) as queries:
+        queries.create(0, job(), files[0])
+        calm = queries.unit(0, "train", job(), files[0], files[1])
+        with cluster.session() as watcher, watcher.cursor() as cursor:
+            slow = threading.Thread(target=_until_cancelled, args=(queries, files[0]))
+            slow.start()
+            while slow.is_alive():
+                cursor.execute(
+                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity "
+                    "WHERE query LIKE '%madlib.train%' AND state = 'active' "
+                    "AND pid <> pg_backend_pid()"
+                )
+                time.sleep(0.01)
+        again = queries.unit(0, "train", job(), files[0], files[2])
     assert again["loss"] == calm["loss"]
     assert again["counters"]["builds"] == calm["counters"]["builds"]
-    assert (store / "d").read_bytes() == (store / "b").read_bytes()
+    assert (store / "c").read_bytes() == (store / "b").read_bytes()
+
+
+def _until_cancelled(queries: TargetedQueries, source: str) -> None:
+    with suppress(psycopg2.extensions.QueryCanceledError):
+        while True:
+            queries.unit(0, "train", job(batch_size=1), source, f"{source}.aside")
 
 
 def test_sql_cannot_name_files_outside_the_store(queries: TargetedQueries, store: Path) -> None:
