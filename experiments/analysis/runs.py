@@ -115,7 +115,7 @@ def _common(run: Run) -> Iterable[tuple[str, object]]:
     yield "evidence", run.evidence
     yield "experiment", spec.experiment
     yield "scale", spec.scale
-    yield "protocol", spec.protocol
+    yield "protocol", str(spec.protocol)
     yield "workers", spec.workers
     yield "epochs", spec.epochs
     yield "dataset", spec.dataset

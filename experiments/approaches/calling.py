@@ -19,7 +19,7 @@ from experiments.mop.unit import Unit, UnitResult
 from experiments.mop.visits import visits
 from experiments.paths import Artifacts
 from experiments.specs.model import derive_seed
-from experiments.telemetry.journal import Event, Journal, number, read
+from experiments.telemetry.journal import Event, Journal, read
 from experiments.warehouse import states
 from experiments.warehouse.call import Call, Message
 from experiments.warehouse.cluster import Cluster
@@ -106,14 +106,7 @@ def unit_of(step: Step) -> Unit:
 
 def result_of(message: Message) -> UnitResult:
     """What a ``finished`` message says of a unit of training or evaluation."""
-    report = message["report"]
-    return UnitResult(
-        spans=spans_of(report),
-        rows=report["rows"],
-        loss=float(report["loss"]),
-        metrics=report["metrics"],
-        counters=report["counters"],
-    )
+    return UnitResult.from_report(message["report"])
 
 
 def journal_prepared(journal: Journal, message: Message) -> None:
@@ -136,17 +129,8 @@ def journal_finished(journal: Journal, message: Message) -> None:
     if step.kind == MERGE:
         journal.append("merged", **keys, version=message["version"])
         return
-    result = result_of(message)
-    journal.append(
-        "unit_finished",
-        **keys,
-        kind=step.kind,
-        version=message["version"],
-        rows=result.rows,
-        loss=number(result.loss),
-        metrics=result.metrics,
-        counters=result.counters,
-    )
+    detail = result_of(message).detail()
+    journal.append("unit_finished", **keys, kind=step.kind, version=message["version"], **detail)
 
 
 def journal_started(journal: Journal, step: Step) -> None:
@@ -162,18 +146,22 @@ def journal_started(journal: Journal, step: Step) -> None:
         )
 
 
-def catch_up(call: Call, journal: Journal) -> set[Step]:
-    """Start a call, and journal what is in the database but not yet in the journal: those steps."""
-    found = set()
+def catch_up(call: Call, journal: Journal, known: set[Step]) -> None:
+    """Start a call, and journal what is in the database but not yet in the journal.
+
+    Parameters
+    ----------
+    known : steps in the journal; gets each new one as it is heard of, since a call that is made
+        again meanwhile, because a server went away, would tell of it again.
+    """
     call.start()
     while (message := call.receive()) is not None and message["event"] != "ready":
         if message["event"] == "finished":
-            found.add(step_of(message))
+            known.add(step_of(message))
             journal_started(journal, step_of(message))
             journal_finished(journal, message)
         elif message["event"] == "prepared":
             journal_prepared(journal, message)
-    return found
 
 
 def ended_early() -> ReproduceError:
@@ -182,7 +170,14 @@ def ended_early() -> ReproduceError:
 
 
 def keep_states(context: RunContext, cluster: Cluster) -> None:
-    """Copy every model's last state from its segment to the run's model store."""
+    """Copy every model's last state from its segment to the run's model store.
+
+    A server that dies meanwhile is waited for.
+    """
+    in_database.persist(cluster, partial(_copy_states, context, cluster))
+
+
+def _copy_states(context: RunContext, cluster: Cluster) -> None:
     with cluster.session() as session, session.cursor() as cursor:
         cursor.execute(
             f"SELECT DISTINCT mst_key, version, __dist_key__ FROM {MODEL_TABLE} ORDER BY 1, 2"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -146,13 +147,8 @@ class HoppingExecutor:
             self._file(unit.model, version),
             self._file(unit.model, version + 1) if kind == TRAIN else None,
         )
-        return UnitResult(
-            spans=(*waited, *spans_of(report)),
-            rows=report["rows"],
-            loss=float(report["loss"]),
-            metrics=report["metrics"],
-            counters=report["counters"],
-        )
+        result = UnitResult.from_report(report)
+        return replace(result, spans=(*waited, *result.spans))
 
     def _file(self, model: int, version: int) -> str:
         path = self._context.store.path(model, version)

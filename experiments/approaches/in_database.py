@@ -57,8 +57,17 @@ def prepare(context: RunContext, cluster: Cluster) -> None:
             context.journal.span(span)
         if f"{split}_packed_summary" not in there:
             start = time.monotonic_ns()
-            data = context.dataset
-            step(partial(pack, cluster, split, data.input_shape, data.classes))
+            data, protocol = context.dataset, context.spec.protocol
+            packing = partial(
+                pack,
+                cluster,
+                split,
+                data.input_shape,
+                data.classes,
+                storage=protocol.storage,
+                buffer_bytes=protocol.buffer_bytes,
+            )
+            step(packing)
             context.journal.span(Span("etl.pack", start, time.monotonic_ns()))
 
 

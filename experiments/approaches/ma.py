@@ -40,7 +40,7 @@ class Approach(calling.CallingApproach):
             return calling.fit_job(context, rounds, known, averages=True)
 
         self.call = Call(self.cluster, job)
-        known |= calling.catch_up(self.call, context.journal)
+        calling.catch_up(self.call, context.journal, known)
         progress = Progress(len(spec.configs), spec.workers)
         progress.read(read(context.journal.path))
         while rounds:
@@ -101,8 +101,7 @@ class _Turn:
                 self._journal.span(gap, worker=step.partition, model=step.model, epoch=step.epoch)
         calling.journal_finished(self._journal, message)
         if step.kind == VALID:
-            result = calling.result_of(message)
-            score = Score(result.rows, result.loss, result.metrics)
+            score = Score.of(calling.result_of(message))
             self._progress.note_scored(calling.unit_of(step), score)
 
     def _end(self, now: int) -> None:

@@ -19,9 +19,9 @@ from experiments.datasets import Partition, PreparedDataset, one_hot
 from experiments.files import write_atomically
 from experiments.models.session import Session
 from experiments.models.worker import TRAIN, Report, Rows, UnitWorker, merge
+from experiments.specs.topology import CACHE_BYTES, CACHE_BYTES_VARIABLE
 
 BLOCK_BYTES = 4 * 2**20
-CACHE_BYTES = 2**30
 
 _cancelled = threading.Event()
 
@@ -32,7 +32,7 @@ class Cancelled(Exception):
 
 @functools.lru_cache(maxsize=1)
 def _worker() -> UnitWorker:
-    session = Session(int(os.environ.get("CEREBRO_DS_CACHE_BYTES", str(CACHE_BYTES))))
+    session = Session(int(os.environ.get(CACHE_BYTES_VARIABLE, str(CACHE_BYTES))))
     session.between_batches = _check_cancelled
     return UnitWorker(session)
 

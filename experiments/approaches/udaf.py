@@ -36,7 +36,7 @@ class Approach(calling.CallingApproach):
             return calling.fit_job(context, rounds, known, averages=False)
 
         self.call = Call(self.cluster, job)
-        known |= calling.catch_up(self.call, context.journal)
+        calling.catch_up(self.call, context.journal, known)
         follower = Follower(self.call, context.journal, known)
         engine = Engine(
             models=len(spec.configs),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from experiments import __version__
 from experiments.errors import SpecError, UserError
-from experiments.specs.load import PROTOCOLS, SCALES, experiments, figures, nearest
+from experiments.specs.load import SCALES, experiments, figures, nearest, protocols
 
 if TYPE_CHECKING:
     from experiments.runner.plan import PlannedRun
@@ -20,6 +20,7 @@ EPILOG = """examples:
   python3 reproduce.py --all                        every experiment and figure, laptop scale
   python3 reproduce.py --figure 9b --scale smoke    one figure, in about two minutes
   python3 reproduce.py --plan --figure 9b           what would run, and why
+  python3 reproduce.py --figure 9a --repeat 3       with intervals over three seeds
   python3 reproduce.py --experiment breakdown --fresh --seed 7
   python3 reproduce.py --test tests/mop -k random   some of the tests
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
@@ -69,9 +70,16 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--scale", default="laptop", metavar="|".join(SCALES))
     how.add_argument("--runtime", default="auto", metavar="|".join(RUNTIMES))
     how.add_argument("--workers", type=int, metavar="N", help="1 to 8; default by scale: 2, 4, 8")
-    how.add_argument("--protocol", default="equal", metavar="|".join(PROTOCOLS))
+    how.add_argument("--protocol", default="equal", metavar="|".join(protocols()))
     how.add_argument(
         "--seed", type=int, default=2018, metavar="N", help="default 2018, the paper's"
+    )
+    how.add_argument(
+        "--repeat",
+        type=int,
+        default=1,
+        metavar="N",
+        help="every run with N seeds, from --seed upwards; figures show intervals over them",
     )
     how.add_argument(
         "--policy",
@@ -188,6 +196,7 @@ def _plan_runs(options: argparse.Namespace, wanted: Sequence[str]) -> list[Plann
         workers=options.workers,
         seed=options.seed,
         policy=options.policy,
+        repeat=options.repeat,
         fresh=options.fresh,
     )
 
@@ -206,7 +215,7 @@ def _wanted(options: argparse.Namespace) -> tuple[list[str], list[str]]:
     drawn = [
         row.id
         for row in figures().values()
-        if row.id in named or not set(row.experiments).isdisjoint(options.experiment or ())
+        if row.id in named or set(row.experiments) <= set(options.experiment or ())
     ]
     wanted = list(dict.fromkeys([*experiments_for(drawn), *(options.experiment or ())]))
     return wanted, drawn
@@ -216,10 +225,12 @@ def _check(options: argparse.Namespace) -> None:
     for kind, value, known in (
         ("scale", options.scale, SCALES),
         ("runtime", options.runtime, RUNTIMES),
-        ("protocol", options.protocol, PROTOCOLS),
+        ("protocol", options.protocol, protocols()),
     ):
         if value not in known:
             raise nearest(kind, value, known)
+    if options.repeat < 1:
+        raise SpecError(f"--repeat {options.repeat}: at least 1")
     if options.runtime in {"docker", "cluster"}:
         raise SpecError(
             f"--runtime {options.runtime} is not part of this version: leave the option out, "

@@ -18,14 +18,18 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     Runs that are done are reused unless ``--fresh``; a figure is built again only if something it
     is made from changed.
     """
+    pending = [run for run in runs if run.state is not RunState.DONE]
+    if pending:
+        from experiments.runner.execute import check_machine, execute
+
+        for run in pending:
+            check_machine(run.spec)
     quiet = options.quiet or options.json
     with Progress(runs, quiet=quiet) as progress:
         for run in runs:
             progress.announced(run)
             if run.state is RunState.DONE:
                 continue
-            from experiments.runner.execute import execute
-
             start = time.monotonic()
             progress.started(run)
             execute(run, progress.watch)

@@ -73,6 +73,8 @@ _BUILDERS: dict[str, Builder] = {
         stem=(32, 3, 2),
         pooled_stem=False,
     ),
+    "confA-tiny": partial(mlp, widths=(64, 32)),
+    "confA-small": partial(mlp, widths=(250, 125)),
     "mlp-tiny": partial(mlp, widths=(64,)),
     "probe": probe,
     "linear": partial(mlp, widths=()),

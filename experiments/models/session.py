@@ -7,7 +7,7 @@ traced once per architecture; a hop only sets variables.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from experiments.models import codec
 from experiments.models.batching import Batcher, Rows
 from experiments.models.buffers import BufferCache
 from experiments.models.job import Job
+from experiments.models.measures import Counts
 
 if TYPE_CHECKING:
     from experiments.models.steps import Step
@@ -36,24 +37,6 @@ class TrainOutcome:
     batches: int
     loss_sum: float
     correct: int
-
-
-@dataclass(frozen=True)
-class EvalOutcome:
-    """What an evaluation found.
-
-    Attributes
-    ----------
-    rows : how many there were.
-    loss_sum : cross-entropy summed over rows, without the L2 term.
-    top1_correct, top5_correct : rows whose label has the highest, or one of the five highest,
-        logits.
-    """
-
-    rows: int
-    loss_sum: float
-    top1_correct: int
-    top5_correct: int
 
 
 class Session:
@@ -107,8 +90,8 @@ class Session:
         y = np.zeros((wanted.batch_size, wanted.classes), np.int16)
         y[:, 0] = 1
         step.train_batch(x, y)
-        step.eval_batch(x, y)
         step.totals()
+        step.predict(x)
         step.set_state(codec.decode(codec.encode(*step.get_state(), step.layout)))
         self._warm.add(key)
         return True
@@ -159,7 +142,7 @@ class Session:
         """Train on the rows left over, and sum up."""
         step, done = self._finish(training=True)
         totals = step.totals()
-        return TrainOutcome(done.rows, done.batches, totals.loss_sum, totals.top1_correct)
+        return TrainOutcome(done.rows, done.batches, totals.loss_sum, totals.correct)
 
     def evaluate_start(self, job: Mapping[str, Any]) -> None:
         """Begin an evaluation of the loaded state."""
@@ -169,11 +152,10 @@ class Session:
         """Evaluate a block of rows; parameters and errors as :meth:`train_rows`."""
         self._rows(x, y, training=False)
 
-    def evaluate_finish(self) -> EvalOutcome:
-        """Evaluate the rows left over, and sum up."""
-        step, done = self._finish(training=False)
-        totals = step.totals()
-        return EvalOutcome(done.rows, totals.loss_sum, totals.top1_correct, totals.top5_correct)
+    def evaluate_finish(self) -> Counts:
+        """Evaluate the rows left over; what was counted over all."""
+        _, done = self._finish(training=False)
+        return done.counts
 
     def dump(self, optimizer: bool = True) -> bytes:
         """The loaded model's state, after training if there was any.
@@ -238,12 +220,14 @@ class Session:
 
     def _run(self, going: _Pass, batches: Iterable[tuple[Rows, Rows]]) -> None:
         step = self._step(going.job)
-        do = step.train_batch if going.training else step.eval_batch
         try:
             for x, y in batches:
                 if self.between_batches is not None:
                     self.between_batches()
-                do(x, y)
+                if going.training:
+                    step.train_batch(x, y)
+                else:
+                    going.counts.add(step.predict(x), y)
                 going.rows += len(x)
                 going.batches += 1
         except BaseException:
@@ -265,5 +249,6 @@ class _Pass:
     job: Job
     training: bool
     batcher: Batcher
+    counts: Counts = field(default_factory=Counts)
     rows: int = 0
     batches: int = 0

@@ -22,23 +22,20 @@ if TYPE_CHECKING:
 BETA_1 = 0.9
 BETA_2 = 0.999
 EPSILON = 1e-7
-TOP_K = 5
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums since :meth:`Step.reset_totals`.
+    """Sums over the batches trained since :meth:`Step.reset_totals`.
 
     Attributes
     ----------
     loss_sum : cross-entropy summed over rows, without the L2 term.
-    top1_correct, top5_correct : rows whose label has the highest, or one of the five highest,
-        logits; ``top5_correct`` is counted by evaluation only.
+    correct : rows whose label had the highest logit.
     """
 
     loss_sum: float
-    top1_correct: int
-    top5_correct: int
+    correct: int
 
 
 class Step(Protocol):
@@ -81,8 +78,8 @@ class Step(Protocol):
         """One optimizer step on float32 rows and int16 one-hot labels; does not wait for it."""
         ...
 
-    def eval_batch(self, x: Rows, y: Rows) -> None:
-        """Add the loss and hits of these rows to the sums; does not wait for it."""
+    def predict(self, x: Rows) -> Floats:
+        """Logits [n, classes] of float32 rows."""
         ...
 
     def reset_totals(self) -> None:

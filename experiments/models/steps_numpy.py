@@ -15,7 +15,7 @@ import numpy.typing as npt
 from experiments.models import initial, steps
 from experiments.models.batching import Rows
 from experiments.models.codec import Floats, State
-from experiments.models.steps import BETA_1, BETA_2, EPSILON, TOP_K, Totals
+from experiments.models.steps import BETA_1, BETA_2, EPSILON, Totals
 
 
 class LinearStep:
@@ -68,38 +68,28 @@ class LinearStep:
 
     def train_batch(self, x: Rows, y: Rows) -> None:
         rows = x.reshape(len(x), -1)
-        logits, log_sum = self._forward(rows)
-        self._count(logits, log_sum, y)
+        logits = self._logits(rows)
+        highest = logits.max(axis=1, keepdims=True)
+        log_sum = highest + np.log(np.exp(logits - highest).sum(axis=1, keepdims=True))
+        self._loss_sum += float(((log_sum - logits) * y).sum())
+        self._correct += int((logits.argmax(axis=1) == y.argmax(axis=1)).sum())
         errors = (np.exp(logits - log_sum) - y) / np.float32(len(y))
         self._apply_adam([rows.T @ errors, errors.sum(axis=0)])
 
-    def eval_batch(self, x: Rows, y: Rows) -> None:
-        logits, log_sum = self._forward(x.reshape(len(x), -1))
-        self._count(logits, log_sum, y)
-        label = logits[np.arange(len(y)), y.argmax(axis=1)]
-        above = (logits > label[:, None]).sum(axis=1)
-        self._top5 += int((above < min(TOP_K, logits.shape[1])).sum())
+    def predict(self, x: Rows) -> Floats:
+        return self._logits(x.reshape(len(x), -1))
 
     def reset_totals(self) -> None:
         self._loss_sum = 0.0
-        self._top1 = 0
-        self._top5 = 0
+        self._correct = 0
 
     def totals(self) -> Totals:
-        return Totals(self._loss_sum, self._top1, self._top5)
+        return Totals(self._loss_sum, self._correct)
 
-    def _forward(self, rows: Rows) -> tuple[Floats, Floats]:
-        """Logits [n, classes], and the logarithm of the sum of their exponentials [n, 1]."""
+    def _logits(self, rows: Rows) -> Floats:
         kernel, bias = self._weights
         logits: Floats = rows @ kernel + bias
-        highest = logits.max(axis=1, keepdims=True)
-        log_sum = highest + np.log(np.exp(logits - highest).sum(axis=1, keepdims=True))
-        return logits, log_sum
-
-    def _count(self, logits: Floats, log_sum: Floats, y: Rows) -> None:
-        """Cross-entropy and hits of a batch: ``-Σ y · log softmax``."""
-        self._loss_sum += float(((log_sum - logits) * y).sum())
-        self._top1 += int((logits.argmax(axis=1) == y.argmax(axis=1)).sum())
+        return logits
 
     def _apply_adam(self, gradients: Sequence[Floats]) -> None:
         """One step of Adam on ``gradient + 2 λ w`` in Keras' form, with ε unscaled."""

@@ -10,7 +10,7 @@ import tensorflow as tf
 from experiments.models import initial, steps
 from experiments.models.batching import Rows
 from experiments.models.codec import Floats, State
-from experiments.models.steps import BETA_1, BETA_2, EPSILON, TOP_K, Totals
+from experiments.models.steps import BETA_1, BETA_2, EPSILON, Totals
 
 
 class TensorFlowStep:
@@ -20,7 +20,6 @@ class TensorFlowStep:
         self.model = model
         self.layout = steps.layout_of(model)
         self.traces = 0
-        self._classes = int(model.output_shape[-1])
         self._weights = [variable.value for variable in model.weights]
         self._trainable = [variable.value for variable in model.trainable_variables]
         self._regularized = steps.regularized(model)
@@ -34,16 +33,14 @@ class TensorFlowStep:
         self._learning_rate = tf.Variable(0.0, trainable=False)
         self._regularization = tf.Variable(0.0, trainable=False)
         self._loss_sum = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-        self._correct = tf.Variable([0, 0], dtype=tf.int64, trainable=False)
-        signature = [
-            tf.TensorSpec((None, *model.input_shape[1:]), tf.float32),
-            tf.TensorSpec((None, self._classes), tf.int16),
-        ]
+        self._correct = tf.Variable(0, dtype=tf.int64, trainable=False)
+        rows = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+        signature = [rows, tf.TensorSpec((None, int(model.output_shape[-1])), tf.int16)]
         self._set_weights = self._setter(self._weights)
         self._set_moments = self._setter(self._moments)
         self._read = tf.function(self._read_graph, input_signature=[], autograph=False)
         self._train = tf.function(self._train_graph, input_signature=signature, autograph=False)
-        self._evaluate = tf.function(self._eval_graph, input_signature=signature, autograph=False)
+        self._predict = tf.function(self._predict_graph, input_signature=[rows], autograph=False)
 
     def initial_weights(self, seed: int) -> list[Floats]:
         return initial.draw(self.model, seed)
@@ -72,16 +69,15 @@ class TensorFlowStep:
     def train_batch(self, x: Rows, y: Rows) -> None:
         self._train(x, y)
 
-    def eval_batch(self, x: Rows, y: Rows) -> None:
-        self._evaluate(x, y)
+    def predict(self, x: Rows) -> Floats:
+        return _array(self._predict(x))
 
     def reset_totals(self) -> None:
         self._loss_sum.assign(0.0)
-        self._correct.assign([0, 0])
+        self._correct.assign(0)
 
     def totals(self) -> Totals:
-        top1, top5 = self._correct.numpy()
-        return Totals(float(self._loss_sum.numpy()), int(top1), int(top5))
+        return Totals(float(self._loss_sum.numpy()), int(self._correct.numpy()))
 
     def _setter(self, variables: list[Any]) -> Any:
         """A graph that cuts a flat array and sets all these variables in one call."""
@@ -109,7 +105,7 @@ class TensorFlowStep:
         gradients = tape.gradient(loss, self._trainable)
         self._apply_adam(gradients)
         self._loss_sum.assign_add(tf.cast(tf.reduce_sum(losses), tf.float64))
-        self._correct.assign_add([_top1(logits, y), tf.constant(0, tf.int64)])
+        self._correct.assign_add(_top1(logits, y))
 
     def _apply_adam(self, gradients: list[Any]) -> None:
         """One step of Adam on ``gradient + 2 λ w``; the kernel is Keras' formula in one pass."""
@@ -133,12 +129,9 @@ class TensorFlowStep:
                 grad=total,
             )
 
-    def _eval_graph(self, x: Any, y: Any) -> None:
+    def _predict_graph(self, x: Any) -> Any:
         self.traces += 1
-        logits = self.model(x, training=False)
-        self._loss_sum.assign_add(tf.cast(tf.reduce_sum(_cross_entropy(logits, y)), tf.float64))
-        in_top = tf.math.in_top_k(tf.argmax(y, 1), logits, min(TOP_K, self._classes))
-        self._correct.assign_add([_top1(logits, y), tf.math.count_nonzero(in_top)])
+        return self.model(x, training=False)
 
 
 def _cross_entropy(logits: Any, y: Any) -> Any:

@@ -10,7 +10,7 @@ import torch
 from experiments.models import initial, steps
 from experiments.models.batching import Rows
 from experiments.models.codec import Floats, State
-from experiments.models.steps import BETA_1, BETA_2, EPSILON, TOP_K, Totals
+from experiments.models.steps import BETA_1, BETA_2, EPSILON, Totals
 
 
 class TorchStep:
@@ -66,7 +66,7 @@ class TorchStep:
         with torch.no_grad():
             self._apply_adam(list(gradients))
             self._loss_sum += losses.sum()
-            self._correct[0] += _top1(logits, labels.argmax(1))
+            self._correct += _top1(logits, labels.argmax(1))
 
     def _apply_adam(self, gradients: list[Any]) -> None:
         """One step of Adam on ``gradient + 2 λ w``, in Keras' arrangement of the formula."""
@@ -85,25 +85,17 @@ class TorchStep:
         torch._foreach_add_(divisors, EPSILON)
         torch._foreach_addcdiv_(self._trainable, self._first, divisors, -rate)
 
-    def eval_batch(self, x: Rows, y: Rows) -> None:
+    def predict(self, x: Rows) -> Floats:
         with torch.no_grad():
-            labels = self._tensor(y).float()
-            logits = self.model(self._tensor(x), training=False)
-            losses = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
-            target = labels.argmax(1, keepdim=True)
-            own = logits.gather(1, target)
-            in_top = ((logits > own).sum(1) < TOP_K) & own.isfinite().squeeze(1)
-            self._loss_sum += losses.sum()
-            self._correct[0] += _top1(logits, target.squeeze(1))
-            self._correct[1] += in_top.sum()
+            logits: Floats = self.model(self._tensor(x), training=False).cpu().numpy()
+        return logits
 
     def reset_totals(self) -> None:
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
-        self._correct = torch.zeros(2, dtype=torch.int64, device=self._device)
+        self._correct = torch.zeros((), dtype=torch.int64, device=self._device)
 
     def totals(self) -> Totals:
-        top1, top5 = self._correct.tolist()
-        return Totals(float(self._loss_sum), top1, top5)
+        return Totals(float(self._loss_sum), int(self._correct))
 
     def _tensor(self, rows: Rows) -> Any:
         # torch cannot mark a tensor read-only and warns of views of arrays that are.

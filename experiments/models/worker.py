@@ -29,8 +29,8 @@ Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]
 
 Report = dict[str, Any]
 """JSON-able answer of a step: ``spans`` as [phase, start_ns, end_ns, bytes], ``counters`` and, at
-the end of a unit, ``rows``, ``loss`` (mean per row, as the journal's ``number`` writes it) and
-``metrics``."""
+the end of a unit, ``rows``, ``loss`` (mean per row, as the journal's ``number`` writes it),
+``metrics`` (means) and ``ranks`` (see :mod:`experiments.models.measures`)."""
 
 TRAIN, VALID = "train", "valid"
 
@@ -139,16 +139,17 @@ class UnitWorker:
         if kind == TRAIN:
             trained = self.session.train_finish()
             rows, loss = trained.rows, trained.loss_sum
-            metrics: dict[str, float] = {}
+            found: Report = {"metrics": {}, "ranks": {}}
         else:
-            outcome = self.session.evaluate_finish()
-            rows, loss = outcome.rows, outcome.loss_sum
-            metrics = {
-                "top1_error": 1 - outcome.top1_correct / rows,
-                "top5_error": 1 - outcome.top5_correct / rows,
+            counts = self.session.evaluate_finish()
+            rows, loss = counts.rows, counts.loss_sum
+            errors = {
+                "top1_error": 1 - counts.top1_correct / rows,
+                "top5_error": 1 - counts.top5_correct / rows,
             }
+            found = {"metrics": errors, "ranks": counts.ranks}
         self._clock.lap(kind)
-        return {**self._report(), "rows": rows, "loss": number(loss / rows), "metrics": metrics}
+        return {**self._report(), "rows": rows, "loss": number(loss / rows), **found}
 
     def _report(self) -> Report:
         spans = [[s.phase, s.start_ns, s.end_ns, s.bytes] for s in self._clock.spans()]

@@ -25,7 +25,7 @@ from experiments.mop.policy import Policy, Sweep
 from experiments.mop.progress import Progress, Score, pool
 from experiments.mop.state import Board, UnitTimes
 from experiments.mop.unit import Executor, Kind, Lost, Outcome, Unit, UnitResult
-from experiments.telemetry.journal import Event, Journal, Span, number, read
+from experiments.telemetry.journal import Event, Journal, Span, read
 
 REPEATS = 5
 """How often a unit is run again because its worker died; one that keeps killing it is at fault."""
@@ -233,27 +233,19 @@ class Engine:
         self._record_idling(unit, result.spans, submitted_ns, done_ns)
         for span in result.spans:
             self._journal.span(span, **_keys(unit))
-        score = Score(
-            int(result.rows),
-            float(result.loss),
-            {name: float(value) for name, value in result.metrics.items()},
-        )
         version = self._progress.versions[unit.model] + (kind == "train")
         self._mark(
             "unit_finished",
             unit,
             kind=kind,
             version=version,
-            rows=score.rows,
-            loss=number(score.loss),
-            metrics=score.metrics,
-            counters={name: int(value) for name, value in result.counters.items()},
+            **result.detail(),
         )
         if kind == "train":
             self._progress.note_trained(unit, version)
             self._store.discard(unit.model, below=version)
         else:
-            self._progress.note_scored(unit, score)
+            self._progress.note_scored(unit, Score.of(result))
             self._mark_if_evaluated(unit.epoch, unit.model)
 
     def _record_idling(

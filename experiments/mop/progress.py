@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from experiments.errors import DataError
+from experiments.models.measures import Ranks, add_ranks, roc_area
 from experiments.mop.state import UnitTimes
-from experiments.mop.unit import Unit
+from experiments.mop.unit import Unit, UnitResult
 from experiments.telemetry.journal import Event, number
 
 
@@ -19,10 +20,19 @@ class Score:
     rows: int
     loss: float
     metrics: Mapping[str, float]
+    ranks: Ranks = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, result: UnitResult) -> Score:
+        """What a finished unit of evaluation found."""
+        return cls(result.rows, result.loss, result.metrics, result.ranks)
 
     def detail(self) -> dict[str, float | str]:
-        """What an ``evaluated`` mark says of it."""
-        return {"rows": self.rows, "loss": number(self.loss), **self.metrics}
+        """What an ``evaluated`` mark says of it; with two classes the area under the ROC curve."""
+        found: dict[str, float | str] = {"rows": self.rows, "loss": number(self.loss)}
+        if self.ranks:
+            found["auc"] = number(roc_area(self.ranks))
+        return {**found, **self.metrics}
 
 
 def pool(scores: Mapping[int, Score]) -> Score:
@@ -41,6 +51,7 @@ def pool(scores: Mapping[int, Score]) -> Score:
         rows,
         sum(part.rows * part.loss for part in parts) / rows,
         {name: sum(part.rows * part.metrics[name] for part in parts) / rows for name in names},
+        add_ranks(part.ranks for part in parts),
     )
 
 
@@ -104,7 +115,12 @@ class Progress:
             self.note_trained(unit, int(detail["version"]))
             self.times.add(unit.model, (event.mono_ns - started_ns) / 1e9)
         else:
-            score = Score(int(detail["rows"]), float(detail["loss"]), detail["metrics"])
+            score = Score(
+                int(detail["rows"]),
+                float(detail["loss"]),
+                detail["metrics"],
+                detail.get("ranks", {}),
+            )
             self.note_scored(unit, score)
 
     def note_trained(self, unit: Unit, version: int) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
-from experiments.telemetry.journal import Span
+from experiments.models.measures import Ranks
+from experiments.telemetry.journal import Span, number
 
 Kind = Literal["train", "valid"]
 """``train`` turns version v of a model's state into v + 1; ``valid`` reads v and writes nothing."""
@@ -41,6 +42,7 @@ class UnitResult:
     rows : rows trained on or evaluated.
     loss : mean over these rows, without the L2 term when evaluating.
     metrics : means over these rows, for example ``top1_error`` and ``top5_error`` (0 to 1).
+    ranks : what the area under the ROC curve is made of, of an evaluation with two classes.
     counters : whole numbers worth keeping, for example buffer hits.
     """
 
@@ -48,7 +50,30 @@ class UnitResult:
     rows: int
     loss: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+    ranks: Ranks = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_report(cls, report: Mapping[str, Any]) -> UnitResult:
+        """From the whole report of a :class:`~experiments.models.worker.UnitWorker`."""
+        return cls(
+            spans=tuple(Span(*span) for span in report["spans"]),
+            rows=int(report["rows"]),
+            loss=float(report["loss"]),
+            metrics=report["metrics"],
+            ranks=report["ranks"],
+            counters=report["counters"],
+        )
+
+    def detail(self) -> dict[str, Any]:
+        """What a ``unit_finished`` mark says of it."""
+        found: dict[str, Any] = {
+            "rows": self.rows,
+            "loss": number(self.loss),
+            "metrics": dict(self.metrics),
+            "counters": dict(self.counters),
+        }
+        return {**found, "ranks": self.ranks} if self.ranks else found
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,7 @@ def drive(root: Path) -> None:
         "spec": spec.to_json(),
         "fingerprint": plan["fingerprint"],
         "dataset": dataset.fingerprint,
+        "classes": dataset.classes,
         "evidence": "measured",
         "seconds": _seconds(folder),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -71,7 +71,7 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
         After everything started has been stopped. Finished units are kept.
     """
     approach = find(run.spec.approach)
-    _check_machine(run.spec)
+    check_machine(run.spec)
     folder = run.folder
     root = state().clusters / run.name
     stores = state().stores / run.name
@@ -87,7 +87,8 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
         if not folder.journal.exists():
             runtime.forget()
             shutil.rmtree(stores, ignore_errors=True)
-        topology = runtime.make_topology(run.name, run.spec.workers, threads)
+        cache = CACHE_BYTES if run.spec.protocol.caches else 0
+        topology = runtime.make_topology(run.name, run.spec.workers, threads, cache_bytes=cache)
         _shared_folder(stores, topology.user)
         topology.write(folder.topology)
         with Journal(folder.restarts, run.name) as restarts:
@@ -186,8 +187,14 @@ def _record(run: PlannedRun) -> dict[str, object]:
     }
 
 
-def _check_machine(spec: RunSpec) -> None:
-    """Refuse before anything starts what this machine cannot hold."""
+def check_machine(spec: RunSpec) -> None:
+    """Refuse before anything starts what this machine cannot hold.
+
+    Raises
+    ------
+    EnvironmentFault
+        Too little memory or disk; the message says how much is needed and what to do.
+    """
     shape = find_source(spec.dataset.name).info.input_shape
     data = 4 * math.prod(shape) * (spec.dataset.train_rows + spec.dataset.valid_rows)
     memory = spec.workers * WORKER_BYTES + min(data, spec.workers * CACHE_BYTES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -76,26 +77,28 @@ def plan(
     workers: int | None = None,
     seed: int = 2018,
     policy: str | None = None,
+    repeat: int = 1,
     fresh: bool = False,
 ) -> list[PlannedRun]:
     """All runs of some experiments, in the order in which they would be carried out.
 
     Parameters
     ----------
+    repeat : every run with so many seeds, from ``seed`` upwards.
     fresh : whatever lies in ``artifacts/`` of these runs is to be done again.
     """
     runs = []
     for experiment in experiment_ids:
         if experiment not in experiments():
             raise nearest("experiment", experiment, experiments())
-        for row in approaches_of(experiment):
+        for row, number in itertools.product(approaches_of(experiment), range(repeat)):
             spec = run_spec(
                 experiment,
                 row.id,
                 scale,
                 protocol=protocol,
                 workers=workers,
-                seed=seed,
+                seed=seed + number,
                 policy=policy,
             )
             _check(spec)
@@ -109,7 +112,7 @@ def planned(spec: RunSpec, *, fresh: bool = False) -> PlannedRun:
     """A run and how far it is, from what lies in ``artifacts/``."""
     parts = fingerprint.parts(spec)
     identity = f"{spec.experiment}-{spec.approach}-{spec.scale}-w{spec.workers}-s{spec.seed}"
-    if spec.protocol != "equal":
+    if spec.protocol.name != "equal":
         identity = f"{identity}-{spec.protocol}"
     name = f"{identity}-{fingerprint.short(parts)}"
     folder = Artifacts().run(name)

@@ -19,7 +19,7 @@ from typing import Any
 from experiments.approaches.dask_client import CONNECT_SECONDS, SETTINGS, security, worker_name
 from experiments.errors import EnvironmentFault, ServerDied
 from experiments.specs.secrets import Secrets
-from experiments.specs.topology import SCHEDULER, WORKER, Node, Topology
+from experiments.specs.topology import CACHE_BYTES_VARIABLE, SCHEDULER, WORKER, Node, Topology
 
 READY = "this role is ready"
 """Logged once a role serves."""
@@ -61,6 +61,7 @@ def run_worker(topology: Topology, node: Node) -> None:
         The scheduler did not answer within :data:`CONNECT_SECONDS`.
     """
     _configure()
+    os.environ[CACHE_BYTES_VARIABLE] = str(topology.cache_bytes)
     from experiments.runtime.dask_servers import ClosedWorker
 
     address, port = node.endpoint(WORKER)

@@ -32,11 +32,18 @@ def taken(address: str, port: int) -> bool:
 
 
 class PortHolder:
-    """Finds free ports and keeps others from taking them. All ports of one holder are distinct."""
+    """Finds free ports and keeps others from taking them. All ports of one holder are distinct.
+
+    A port is held against everybody until it is released to its server, and leased from other
+    holders on this machine until :meth:`release_all`: a server that is starting, or that died and
+    is to be started again, finds it free. A lease is a name among the kernel's abstract sockets,
+    which ends with the process that has it.
+    """
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._held: dict[int, socket.socket] = {}
+        self._leases: dict[int, socket.socket] = {}
 
     def hold(self, preferred: int | None = None) -> int:
         """A free port, ``preferred`` if that is free.
@@ -58,26 +65,41 @@ class PortHolder:
         raise EnvironmentFault(f"no free port between {LOWEST} and {top} on {self._address}")
 
     def release(self, port: int) -> None:
-        """Let go of a port; nothing happens if it is not held."""
+        """Leave a port to its server; nothing happens if it is not held."""
         held = self._held.pop(port, None)
         if held is not None:
             held.close()
 
     def release_all(self) -> None:
+        """Let go of every port."""
         for port in list(self._held):
             self.release(port)
+        while self._leases:
+            self._leases.popitem()[1].close()
 
     def _bind(self, port: int) -> bool:
-        if port in self._held:
+        if port in self._leases:
             return False
-        holder = socket.socket()
-        try:
-            holder.bind((self._address, port))
-        except OSError:
-            holder.close()
+        lease = _bound(socket.AF_UNIX, f"\0cerebro-ds port {port}")
+        if lease is None:
             return False
-        self._held[port] = holder
+        holder = _bound(socket.AF_INET, (self._address, port))
+        if holder is None:
+            lease.close()
+            return False
+        self._leases[port], self._held[port] = lease, holder
         return True
+
+
+def _bound(family: socket.AddressFamily, name: str | tuple[str, int]) -> socket.socket | None:
+    """A socket of this name, or nothing if somebody has it."""
+    holder = socket.socket(family)
+    try:
+        holder.bind(name)
+    except OSError:
+        holder.close()
+        return None
+    return holder
 
 
 def _ephemeral_start() -> int:

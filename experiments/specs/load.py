@@ -13,11 +13,11 @@ from typing import Any
 from experiments.errors import SpecError
 from experiments.paths import SPECS
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec
+from experiments.specs.protocol import Protocol
 
 SCALES: Mapping[str, int] = {"smoke": 2, "laptop": 4, "paper": 8}
 """Scales and the number of workers each has unless told otherwise."""
 
-PROTOCOLS = ("equal",)
 GRID = ("architecture", "learning_rate", "regularization", "batch_size")
 
 
@@ -99,6 +99,11 @@ def experiments() -> Mapping[str, ExperimentRow]:
     }
 
 
+def protocols() -> Mapping[str, Protocol]:
+    """All protocols by name."""
+    return {name: Protocol.from_row(name, row) for name, row in _read("protocols").items()}
+
+
 def approaches_of(experiment: str) -> tuple[ApproachRow, ...]:
     """The approaches that take part in an experiment, in the order of the file."""
     return tuple(row for row in approaches().values() if experiment in row.experiments)
@@ -148,8 +153,8 @@ def run_spec(
         raise nearest("approach", approach, approaches())
     if scale not in SCALES:
         raise nearest("scale", scale, SCALES)
-    if protocol not in PROTOCOLS:
-        raise nearest("protocol", protocol, PROTOCOLS)
+    if protocol not in protocols():
+        raise nearest("protocol", protocol, protocols())
     count = SCALES[scale] if workers is None else workers
     if not 1 <= count <= 8:
         raise SpecError(f"--workers {count}: a cluster has 1 to 8 workers")
@@ -159,7 +164,7 @@ def run_spec(
         experiment=experiment,
         approach=approach,
         scale=scale,
-        protocol=protocol,
+        protocol=protocols()[protocol],
         workers=count,
         seed=seed,
         epochs=at_scale["epochs"],

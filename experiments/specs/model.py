@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from experiments.specs.protocol import Protocol
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -62,7 +64,7 @@ class RunSpec:
     experiment: str
     approach: str
     scale: str
-    protocol: str
+    protocol: Protocol
     workers: int
     seed: int
     epochs: int
@@ -77,6 +79,7 @@ class RunSpec:
     def from_json(cls, data: Mapping[str, Any]) -> RunSpec:
         fields = dict(data)
         fields["dataset"] = DatasetSpec(**fields["dataset"])
+        fields["protocol"] = Protocol(**fields["protocol"])
         fields["configs"] = tuple(ModelConfig(**config) for config in fields["configs"])
         return cls(**fields)
 

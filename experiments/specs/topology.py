@@ -28,6 +28,7 @@ ROLES = (COORDINATOR, SCHEDULER, SEGMENT, WORKER)
 """All roles, those that others connect to first."""
 
 CACHE_BYTES = 2**30
+CACHE_BYTES_VARIABLE = "CEREBRO_DS_CACHE_BYTES"
 
 
 def roles_of_node(index: int) -> tuple[str, ...]:

@@ -28,7 +28,8 @@ import numpy as np
 from experiments.files import write_atomically
 from experiments.models.session import Session
 from experiments.models.worker import TRAIN, VALID, Rows, UnitWorker
-from experiments.warehouse.server import CACHE_BYTES_VARIABLE, MODEL_STORE_VARIABLE
+from experiments.specs.topology import CACHE_BYTES, CACHE_BYTES_VARIABLE
+from experiments.warehouse.server import MODEL_STORE_VARIABLE
 from experiments.warehouse.states import PART_BYTES
 
 INTERRUPT_SECONDS = 0.2
@@ -39,7 +40,7 @@ class Backend:
     """State of this process."""
 
     def __init__(self) -> None:
-        session = Session(int(os.environ.get(CACHE_BYTES_VARIABLE, str(2**30))))
+        session = Session(int(os.environ.get(CACHE_BYTES_VARIABLE, str(CACHE_BYTES))))
         session.between_batches = self._check_interrupt
         self.worker = UnitWorker(session)
         self.parts: list[bytes] = []

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from experiments.errors import EnvironmentFault
 from experiments.lifetime import die_with_parent
+from experiments.specs.topology import CACHE_BYTES_VARIABLE
 from experiments.warehouse.tree import ServerTree, server_tree
 
 SUPERUSER = "cerebro"
 DATABASE = "postgres"
 MODEL_STORE_VARIABLE = "CEREBRO_DS_STORES"
-CACHE_BYTES_VARIABLE = "CEREBRO_DS_CACHE_BYTES"
 
 SETTINGS: Mapping[str, str] = {
     # A costly-looking plan would load LLVM, and TensorFlow in the same process then dies.
@@ -99,6 +99,7 @@ def serve(
     elif folder.stat().st_uid != os.geteuid():
         raise EnvironmentFault(f"{folder} belongs to another user: remove it or run as its owner")
     _configure(folder, address, port, client_networks)
+    _remove_torn_lock(folder)
     environment = {
         **os.environ,
         **MALLOC,
@@ -177,6 +178,16 @@ def _configure(folder: Path, address: str, port: int, networks: tuple[str, ...])
         path = folder / name
         path.write_text(text)
         path.chmod(0o600)
+
+
+def _remove_torn_lock(folder: Path) -> None:
+    """A server killed as it made its lock file leaves it empty, and no other would start then.
+
+    Whoever starts this role has seen to it that none runs here.
+    """
+    lock = folder / "postmaster.pid"
+    if lock.exists() and lock.stat().st_size == 0:
+        lock.unlink()
 
 
 def _become(account: pwd.struct_passwd) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.paths import RunFolder
+from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec
 from experiments.telemetry.journal import Journal, Span
 
@@ -18,7 +19,7 @@ SPEC = RunSpec(
     experiment="breakdown",
     approach="ctq",
     scale="smoke",
-    protocol="equal",
+    protocol=protocols()["equal"],
     workers=2,
     seed=1,
     epochs=1,

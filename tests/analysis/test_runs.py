@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from experiments.analysis.runs import comparable, load, load_result
 from experiments.errors import DataError, SpecError
 from experiments.paths import RunFolder
+from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig
 from tests.analysis.synthetic_runs import CTQ_S, spec, typical, write_run
 
@@ -74,7 +76,7 @@ def test_a_torn_last_line_is_left_out(folder: Path) -> None:
     ("setting", "value"),
     [
         ("scale", "laptop"),
-        ("protocol", "paper"),
+        ("protocol", replace(protocols()["equal"], name="paper")),
         ("workers", 3),
         ("epochs", 2),
         ("dataset", DatasetSpec("fashion-mnist", 2400, 801)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from experiments.approaches.calling import catch_up, known_steps
 from experiments.approaches.following import Follower, InTheDatabase
 from experiments.errors import ReproduceError, UnitFailed
 from experiments.mop import invariants
@@ -33,6 +35,7 @@ class Database:
 
     def __init__(self, epochs: int, breaks: dict[int, int], seed: int) -> None:
         self.known: set[Step] = set()
+        self.kill_at = 0
         self._epochs = epochs
         self._breaks = breaks
         self._sent = 0
@@ -43,10 +46,16 @@ class Database:
         self._script = self._run()
         self._lost = 0
 
+    def start(self) -> None:
+        """A listener that is new; what its journal lacks is told first."""
+        self._script = self._run()
+
     def receive(self) -> dict[str, Any] | None:
         while True:
             message = next(self._script, None)
             self._sent += 1
+            if self._sent == self.kill_at:
+                raise Killed
             if self._lost:
                 self._lost -= 1
                 if not self._lost or message is None:
@@ -93,7 +102,14 @@ class Database:
             version = 1 + sum(s.model == step.model and s.kind == "train" for s in self._committed)
             self._clock += 5
             spans = [[step.kind, self._clock - 4, self._clock - 1, 0]]
-            report = {"spans": spans, "rows": 4, "loss": 1.0, "metrics": {}, "counters": {}}
+            report = {
+                "spans": spans,
+                "rows": 4,
+                "loss": 1.0,
+                "metrics": {},
+                "ranks": {},
+                "counters": {},
+            }
             self._committed[step] = {**step._asdict(), "version": version, "report": report}
         for step in steps:
             yield self._tell("finished", **self._committed[step])
@@ -102,9 +118,18 @@ class Database:
         return step.epoch, step.kind == "valid", self._committed[step]["version"]
 
 
-def listen(folder: Path, database: Database, epochs: int) -> list[Event]:
+class Killed(BaseException):
+    """The listener is gone."""
+
+
+def listen(folder: Path, database: Database, epochs: int, kill_at: int = 0) -> list[Event]:
+    """As the approach does, from where the journal stands; ends before message ``kill_at``."""
     path = folder / "journal.jsonl"
+    database.known = known_steps(read(path))
+    database.kill_at = kill_at
     with Journal(path, "fake") as journal:
+        journal.append("run_started")
+        catch_up(cast(Call, database), journal, database.known)
         follower = Follower(cast(Call, database), journal, database.known)
         engine = Engine(
             MODELS,
@@ -116,7 +141,8 @@ def listen(folder: Path, database: Database, epochs: int) -> list[Event]:
             evaluation=follower,
             clock=follower.clock,
         )
-        for epoch in range(1, epochs + 1):
+        finished = {event.epoch for event in read(path) if event.kind == "epoch_finished"}
+        for epoch in sorted({*range(1, epochs + 1)} - finished):
             follower.begin(epoch)
             engine.run_epoch(epoch)
             engine.evaluate(epoch)
@@ -124,16 +150,22 @@ def listen(folder: Path, database: Database, epochs: int) -> list[Event]:
     return list(read(path))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=100)
 @given(
     breaks=st.dictionaries(st.integers(2, 60), st.integers(1, 6), max_size=4),
+    kills=st.lists(st.integers(2, 60), max_size=3),
     seed=st.integers(0, 9),
 )
 def test_whatever_is_lost_on_the_way_the_journal_shows_valid_epochs(
-    breaks: dict[int, int], seed: int
+    breaks: dict[int, int], kills: list[int], seed: int
 ) -> None:
+    """Servers that die, listeners that are killed: also while they catch up."""
+    database = Database(2, breaks, seed)
     with tempfile.TemporaryDirectory() as folder:
-        events = listen(Path(folder), Database(2, breaks, seed), 2)
+        for kill_at in sorted(kills):
+            with contextlib.suppress(Killed):
+                listen(Path(folder), database, 2, kill_at)
+        events = listen(Path(folder), database, 2)
     invariants.check(events, MODELS, WORKERS, [1, 2])
     for kind in ("train", "valid"):
         done = [

@@ -9,6 +9,7 @@ import pytest
 
 from experiments.cli.progress import Progress
 from experiments.runner.plan import planned
+from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec
 from experiments.telemetry.journal import Event
 
@@ -29,7 +30,7 @@ def progress() -> Progress:
         experiment="progress",
         approach="ctq",
         scale="smoke",
-        protocol="equal",
+        protocol=protocols()["equal"],
         workers=2,
         seed=1,
         epochs=1,

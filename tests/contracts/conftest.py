@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pytest
 
+from experiments.approaches.base import job
+from experiments.datasets import PreparedDataset, one_hot, prepare
+from experiments.models.measures import Counts
+from experiments.models.session import Session
 from experiments.runner.execute import execute
 from experiments.runner.plan import PlannedRun, RunState, planned
+from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec
 from experiments.telemetry.journal import Event, read
 
@@ -27,6 +34,30 @@ class Finished:
     run: PlannedRun
     events: tuple[Event, ...]
 
+    @property
+    def dataset(self) -> PreparedDataset:
+        spec = self.run.spec
+        return prepare(spec.dataset, spec.workers, spec.seed)
+
+    def state(self, model: int) -> bytes:
+        """A model's final state."""
+        return (self.run.folder.models / f"{model}.state").read_bytes()
+
+    def marks(self) -> dict[tuple[int | None, int | None], Mapping[str, Any]]:
+        """What the journal says of every evaluation, by epoch and model."""
+        return {(e.epoch, e.model): e.detail for e in self.events if e.kind == "evaluated"}
+
+    def evaluated_at_once(self, model: int) -> Counts:
+        """The final model on all rows of the validation set, in this process."""
+        dataset, session = self.dataset, Session(0)
+        work = job(self.run.spec.configs[model], dataset)["model"]
+        session.load(work, self.state(model))
+        session.evaluate_start(work)
+        for key in range(dataset.partitions):
+            part = dataset.partition("valid", key)
+            session.evaluate_rows(np.array(part.x), one_hot(np.array(part.y), dataset.classes))
+        return session.evaluate_finish()
+
 
 def contract_spec(approach: str, policy: str = "random") -> RunSpec:
     """Small, but with everything that can go wrong: dropout, batch normalisation, odd batches."""
@@ -34,7 +65,7 @@ def contract_spec(approach: str, policy: str = "random") -> RunSpec:
         experiment="contract",
         approach=approach,
         scale="smoke",
-        protocol="equal",
+        protocol=protocols()["equal"],
         workers=2,
         seed=3,
         epochs=2,

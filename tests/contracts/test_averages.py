@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.approaches.base import Trait, find, job
-from experiments.datasets import PreparedDataset, one_hot, prepare
+from experiments.datasets import one_hot
 from experiments.models import codec
 from experiments.models.session import Session
 from experiments.specs.load import approaches
@@ -25,15 +25,6 @@ def approach(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def dataset_of(done: Finished) -> PreparedDataset:
-    spec = done.run.spec
-    return prepare(spec.dataset, spec.workers, spec.seed)
-
-
-def state_of(done: Finished, model: int) -> bytes:
-    return (done.run.folder.models / f"{model}.state").read_bytes()
-
-
 def test_there_is_an_approach_that_averages() -> None:
     assert AVERAGING
 
@@ -41,7 +32,7 @@ def test_there_is_an_approach_that_averages() -> None:
 def test_it_equals_the_average_of_what_each_segment_learned(approach: str, finished: Runs) -> None:
     """Replayed in one process: W trainings from the same state, averaged by rows, every epoch."""
     done = finished(approach)
-    spec, dataset = done.run.spec, dataset_of(done)
+    spec, dataset = done.run.spec, done.dataset
     session = Session(2**26)
     for model, config in enumerate(spec.configs):
         work = job(config, dataset)["model"]
@@ -68,7 +59,7 @@ def test_it_equals_the_average_of_what_each_segment_learned(approach: str, finis
                 round(float(steps)),
                 learned[0].layout,
             )
-        found, expected = codec.decode(state_of(done, model)), codec.decode(state)
+        found, expected = codec.decode(done.state(model)), codec.decode(state)
         np.testing.assert_allclose(found.weights, expected.weights, atol=1e-6, rtol=1e-6)
         np.testing.assert_allclose(found.optimizer, expected.optimizer, atol=1e-6, rtol=1e-6)
         assert found.step == expected.step
@@ -106,25 +97,6 @@ def test_all_segments_train_at_once(approach: str, finished: Runs) -> None:
         assert {event.worker for event in own} == set(range(done.run.spec.workers))
         together += max(e.start_ns or 0 for e in own) < min(e.end_ns or 0 for e in own)
     assert together > len(turns) / 2
-
-
-def test_the_evaluation_is_of_every_model_on_every_row(approach: str, finished: Runs) -> None:
-    done = finished(approach)
-    spec, dataset = done.run.spec, dataset_of(done)
-    marks = {(e.epoch, e.model): e.detail for e in done.events if e.kind == "evaluated"}
-    session = Session(2**26)
-    for model, config in enumerate(spec.configs):
-        work = job(config, dataset)["model"]
-        session.load(work, state_of(done, model))
-        session.evaluate_start(work)
-        for key in range(spec.workers):
-            part = dataset.partition("valid", key)
-            session.evaluate_rows(np.array(part.x), one_hot(np.array(part.y), dataset.classes))
-        whole = session.evaluate_finish()
-        mark = marks[spec.epochs, model]
-        assert mark["rows"] == whole.rows == spec.dataset.valid_rows
-        assert mark["loss"] == pytest.approx(whole.loss_sum / whole.rows, rel=1e-4)
-        assert mark["top1_error"] == pytest.approx(1 - whole.top1_correct / whole.rows)
 
 
 def test_a_workers_time_is_all_accounted_for(approach: str, finished: Runs) -> None:

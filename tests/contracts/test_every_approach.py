@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -15,8 +16,8 @@ from experiments.approaches.base import find
 from experiments.paths import state
 from experiments.runner.execute import execute
 from experiments.runner.plan import RunState, planned
-from experiments.specs.load import approaches, experiments
-from experiments.specs.model import ModelConfig
+from experiments.specs.load import approaches, experiments, protocols
+from experiments.specs.model import DatasetSpec, ModelConfig
 from experiments.telemetry.journal import read
 from tests.contracts.conftest import Finished, contract_spec
 
@@ -73,12 +74,49 @@ def test_approaches_start_from_the_same_weights(name: str, finished: Runs) -> No
 
 
 @pytest.mark.parametrize("name", approaches())
-def test_a_model_that_diverges_ends_with_nan_and_not_the_run(name: str) -> None:
+def test_the_evaluation_is_of_every_model_on_every_row(name: str, finished: Runs) -> None:
+    """Segment by segment, at the end of every epoch: the same as all rows at once."""
+    done = finished(name)
+    spec, marks = done.run.spec, done.marks()
+    models = range(len(spec.configs))
+    assert set(marks) == {(epoch, model) for epoch in (1, 2) for model in models}
+    for model in models:
+        whole, mark = done.evaluated_at_once(model), marks[spec.epochs, model]
+        assert mark["rows"] == whole.rows == spec.dataset.valid_rows
+        assert mark["loss"] == pytest.approx(whole.loss_sum / whole.rows, rel=1e-4)
+        assert mark["top1_error"] == pytest.approx(1 - whole.top1_correct / whole.rows)
+        assert mark["top5_error"] == pytest.approx(1 - whole.top5_correct / whole.rows)
+
+
+@functools.cache
+def odd_run(name: str) -> Finished:
+    """One model that diverges, and no caches."""
     wild = ModelConfig("linear", 1e38, 0.0, 16)
     calm = replace(wild, learning_rate=1e-2)
-    spec = replace(contract_spec(name), experiment="diverge", epochs=1, configs=(wild, calm))
+    spec = replace(
+        contract_spec(name),
+        experiment="odd",
+        protocol=replace(protocols()["equal"], name="uncached", caches=False),
+        epochs=1,
+        dataset=DatasetSpec("blobs", train_rows=203, valid_rows=61),
+        configs=(wild, calm),
+    )
     run = planned(spec)
     execute(run, lambda _: None)
-    marks = {e.model: e.detail for e in read(run.folder.journal) if e.kind == "evaluated"}
-    assert not math.isfinite(float(marks[0]["loss"]))
-    assert math.isfinite(float(marks[1]["loss"]))
+    return Finished(run, tuple(read(run.folder.journal)))
+
+
+@pytest.mark.parametrize("name", approaches())
+def test_a_model_that_diverges_ends_with_nan_and_not_the_run(name: str) -> None:
+    marks = odd_run(name).marks()
+    assert not math.isfinite(float(marks[1, 0]["loss"]))
+
+
+@pytest.mark.parametrize("name", approaches())
+def test_a_protocol_without_caches_reads_every_buffer_again(name: str, finished: Runs) -> None:
+    def hits(done: Finished) -> int:
+        counters = [e.detail["counters"] for e in done.events if e.kind == "unit_finished"]
+        return sum(each["buffer_hits"] for each in counters)
+
+    assert hits(finished(name)) > 0
+    assert hits(odd_run(name)) == 0

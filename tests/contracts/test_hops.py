@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.approaches.base import Trait, find, job
-from experiments.datasets import PreparedDataset, one_hot, prepare
+from experiments.datasets import one_hot
 from experiments.models import codec
 from experiments.models.session import Session
 from experiments.mop import invariants
@@ -28,11 +28,6 @@ def approach(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def dataset_of(done: Finished) -> PreparedDataset:
-    spec = done.run.spec
-    return prepare(spec.dataset, spec.workers, spec.seed)
-
-
 def weights(state: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """The state's weights and optimizer slots, end to end."""
     decoded = codec.decode(state)
@@ -48,7 +43,7 @@ def test_the_four_invariants_hold(approach: str, finished: Runs) -> None:
 def test_hopping_equals_sequential_sgd(approach: str, finished: Runs) -> None:
     """Every model, trained in one process in the order in which it visited the partitions."""
     done = finished(approach)
-    spec, dataset = done.run.spec, dataset_of(done)
+    spec, dataset = done.run.spec, done.dataset
     session = Session(2**26)
     order = defaultdict(list)
     for visit in visits(done.events):
@@ -64,39 +59,16 @@ def test_hopping_equals_sequential_sgd(approach: str, finished: Runs) -> None:
             session.train_start(work, unit)
             session.train_rows(np.array(part.x), one_hot(np.array(part.y), dataset.classes))
             session.train_finish()
-        found = (done.run.folder.models / f"{model}.state").read_bytes()
+        found = done.state(model)
         np.testing.assert_allclose(weights(found), weights(session.dump()), atol=1e-6, rtol=1e-6)
 
 
 def test_training_changes_every_model_differently(approach: str, finished: Runs) -> None:
     done = finished(approach)
-    states = [
-        weights((done.run.folder.models / f"{model}.state").read_bytes())
-        for model in range(len(done.run.spec.configs))
-    ]
+    states = [weights(done.state(model)) for model in range(len(done.run.spec.configs))]
     for one in range(len(states)):
         for other in range(one):
             assert not np.allclose(states[one], states[other])
-
-
-def test_the_evaluation_is_of_every_model_on_every_row(approach: str, finished: Runs) -> None:
-    done = finished(approach)
-    spec, dataset = done.run.spec, dataset_of(done)
-    marks = {(e.epoch, e.model): e.detail for e in done.events if e.kind == "evaluated"}
-    assert set(marks) == {(e, m) for e in (1, 2) for m in range(len(spec.configs))}
-    session = Session(2**26)
-    for model, config in enumerate(spec.configs):
-        work = job(config, dataset)["model"]
-        session.load(work, (done.run.folder.models / f"{model}.state").read_bytes())
-        session.evaluate_start(work)
-        for key in range(spec.workers):
-            part = dataset.partition("valid", key)
-            session.evaluate_rows(np.array(part.x), one_hot(np.array(part.y), dataset.classes))
-        whole = session.evaluate_finish()
-        mark = marks[spec.epochs, model]
-        assert mark["rows"] == whole.rows == 61
-        assert mark["loss"] == pytest.approx(whole.loss_sum / whole.rows, rel=1e-4)
-        assert mark["top1_error"] == pytest.approx(1 - whole.top1_correct / whole.rows)
 
 
 def test_a_workers_time_is_all_accounted_for(approach: str, finished: Runs) -> None:
@@ -122,10 +94,7 @@ def test_another_approach_repeats_the_order_to_the_same_weights(
     again = finished(approach, f"replay:{first.run.name}")
     assert len(visits(again.events)) == len(visits(first.events))
     for model in range(len(first.run.spec.configs)):
-        states = [
-            weights((done.run.folder.models / f"{model}.state").read_bytes())
-            for done in (first, again)
-        ]
+        states = [weights(done.state(model)) for done in (first, again)]
         np.testing.assert_allclose(states[0], states[1], atol=1e-6, rtol=1e-6)
 
 

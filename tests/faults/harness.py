@@ -32,6 +32,7 @@ from experiments.mop import invariants
 from experiments.mop.visits import visits
 from experiments.paths import CHECKOUT, state
 from experiments.runner.plan import PlannedRun, RunState, planned
+from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec, derive_seed
 from experiments.specs.topology import COORDINATOR, SCHEDULER, SEGMENT, WORKER
 from experiments.telemetry.journal import Event, read
@@ -105,7 +106,7 @@ def small_spec(approach: str, seed: int, epochs: int = 2) -> RunSpec:
         experiment="faults",
         approach=approach,
         scale="smoke",
-        protocol="equal",
+        protocol=protocols()["equal"],
         workers=2,
         seed=seed,
         epochs=epochs,

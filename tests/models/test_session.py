@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from experiments.errors import SpecError
 from experiments.models import codec
-from experiments.models.session import EvalOutcome, Session, TrainOutcome
+from experiments.models.measures import Counts
+from experiments.models.session import Session, TrainOutcome
 
 MakeJob = Callable[..., dict[str, Any]]
 MakeRows = Callable[..., Any]
@@ -28,7 +29,7 @@ def train(
     return session.train_finish()
 
 
-def evaluate(session: Session, job: dict[str, Any], x: Rows, y: Rows) -> EvalOutcome:
+def evaluate(session: Session, job: dict[str, Any], x: Rows, y: Rows) -> Counts:
     session.evaluate_start(job)
     session.evaluate_rows(x, y)
     return session.evaluate_finish()

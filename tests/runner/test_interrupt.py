@@ -18,7 +18,7 @@ from experiments.mop import invariants
 from experiments.paths import CHECKOUT, RunFolder, state
 from experiments.runner.execute import execute
 from experiments.runner.plan import RunState, planned
-from experiments.specs.load import approaches
+from experiments.specs.load import approaches, protocols
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec
 from experiments.telemetry.journal import Event, read
 
@@ -40,7 +40,7 @@ def spec(approach: str, seed: int) -> RunSpec:
         experiment="interrupt",
         approach=approach,
         scale="smoke",
-        protocol="equal",
+        protocol=protocols()["equal"],
         workers=2,
         seed=seed,
         epochs=1,

@@ -45,10 +45,10 @@ def test_too_little_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_data_needs_more(monkeypatch: pytest.MonkeyPatch) -> None:
     free = SimpleNamespace(free=2**30 + 2**25, total=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
-    execute_module._check_machine(SPEC)
+    execute_module.check_machine(SPEC)
     larger = replace(SPEC, dataset=replace(SPEC.dataset, train_rows=60_000))
     with pytest.raises(EnvironmentFault, match="of disk"):
-        execute_module._check_machine(larger)
+        execute_module.check_machine(larger)
 
 
 def test_plpython_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

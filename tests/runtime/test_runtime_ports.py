@@ -31,6 +31,19 @@ def test_held_ports_are_distinct_and_nobody_else_gets_them(holder: PortHolder) -
     assert not taken(LOOPBACK, ports[0])
 
 
+def test_a_port_left_to_its_server_is_not_given_to_another_cluster(holder: PortHolder) -> None:
+    """The server may not listen yet, or may have died and be about to start again."""
+    port = holder.hold()
+    holder.release(port)
+    other = PortHolder(LOOPBACK)
+    try:
+        assert other.hold(port) != port
+        holder.release_all()
+        assert other.hold(port) == port
+    finally:
+        other.release_all()
+
+
 def test_a_preferred_port_is_kept_if_it_is_free(holder: PortHolder) -> None:
     port = holder.hold()
     assert holder.hold(port) != port
