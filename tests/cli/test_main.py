@@ -71,8 +71,18 @@ def test_plan_says_what_would_run_and_why(capsys: pytest.CaptureFixture[str]) ->
     assert {"cerebro-standalone", "ctq"} <= {run["spec"]["approach"] for run in runs}
     assert {run["state"] for run in runs} == {"missing"}
     assert {run["reason"] for run in runs} == {"has not been run"}
-    assert main(["--plan", "--all", "--scale", "smoke"]) == 0
+    assert main(["--plan", "--experiment", "breakdown", "--scale", "smoke"]) == 0
     assert f"{len(runs)} of {len(runs)} runs to do" in capsys.readouterr().out
+
+
+def test_repeats_are_runs_with_other_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--plan", "--experiment", "breakdown", "--scale", "smoke", "--json"]
+    assert main([*asked, "--seed", "7", "--repeat", "3"]) == 0
+    runs = json.loads(capsys.readouterr().out)
+    of_ctq = [run["spec"]["seed"] for run in runs if run["spec"]["approach"] == "ctq"]
+    assert of_ctq == [7, 8, 9]
+    assert main([*asked, "--repeat", "0"]) == 2
+    assert "--repeat 0: at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
