@@ -84,6 +84,10 @@ class Fields:
         chosen = slice(columns, columns + 1) if isinstance(columns, int) else columns
         return Fields(self.data, self.starts[:, chosen], self.ends[:, chosen])
 
+    def lines(self, chosen: NDArray[np.bool_]) -> Fields:
+        """The lines for which ``chosen``, bool [lines], is true."""
+        return Fields(self.data, self.starts[chosen], self.ends[chosen])
+
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Bytes of each field, int64 [lines, columns]."""

@@ -169,7 +169,7 @@ def _blocks(
             numbers = np.arange(first, first + len(delay), dtype=np.uint64)
             valid = mix64(numbers ^ _SPLIT_KEY) % np.uint64(10) == 0
             here = arrived & (valid == (split == "valid"))
-            yield _encode(fields)[here], (delay > LATE_MINUTES).astype(np.int16)[here]
+            yield _encode(fields.lines(here)), (delay > LATE_MINUTES).astype(np.int16)[here]
             first += len(delay)
 
 
