@@ -37,6 +37,7 @@ class Label:
 
     title: str
     paper: str | None
+    colour: str = "#0072b2"
 
 
 LABELS = {
@@ -100,6 +101,7 @@ def write_result(folder: Path, run: RunSpec, *, evidence: str = "measured") -> N
         "spec": run.to_json(),
         "fingerprint": {"spec": "0"},
         "evidence": evidence,
+        "classes": 10,
         "seconds": {"etl": 1.0, "init": 2.0, "train": 3.0},
         "finished": "2021-05-07T00:00:00+00:00",
     }
