@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from experiments.analysis import panels, tidy
 from experiments.analysis.labels import ApproachLabel, count, dataset_title, stand_in
-from experiments.analysis.reference import Reference
+from experiments.analysis.reference import Reference, paper_order
 from experiments.analysis.runs import Run, comparable
 from experiments.errors import SpecError
 
@@ -68,7 +68,7 @@ def table(
             raise SpecError(f"{run.name}: approach {run.spec.approach!r} has no label")
         of_approach.setdefault(run.spec.approach, []).append(run)
     rows: list[dict[str, Any]] = []
-    for approach, title, paper_row in _order(labels, paper):
+    for approach, title, paper_row in paper_order(labels, paper):
         repeats = of_approach.get(approach, []) if approach else []
         if not repeats and paper_row is None:
             continue
@@ -88,18 +88,6 @@ def table(
             for component in (*tidy.COMPONENTS, TOTAL, INITIALIZATION)
         ]
     return pd.DataFrame(rows)
-
-
-def _order(
-    labels: Mapping[str, ApproachLabel], paper: Reference
-) -> list[tuple[str | None, str, str | None]]:
-    order: list[tuple[str | None, str, str | None]] = []
-    for approach, label in labels.items():
-        row = label.paper if label.paper in paper.rows else None
-        order.append((approach, label.title, row))
-    named = {row for _, _, row in order}
-    order += [(None, row, row) for row in paper.rows if row not in named]
-    return order
 
 
 def _ours(repeats: Sequence[Run]) -> dict[str, dict[str, float]]:
