@@ -115,10 +115,10 @@ def _head(axes: Axes, columns: Sequence[Column], rights: Sequence[float]) -> Non
             start = right
         axes.text(
             right,
-            _BAND + 0.19,
+            _BAND + 0.3,
             column.heading,
             ha="right",
-            va="center",
+            va="baseline",
             fontsize=8.5,
             color=_PAPER if column.paper else _INK,
             linespacing=1.15,
