@@ -100,7 +100,7 @@ def test_an_approach_that_the_paper_lacks_has_our_side_only(tmp_path: Path) -> N
     assert cell(table, "CTQ by us", "total", "ours_s") == pytest.approx(23.85)
     assert table[table["title"] == "CTQ by us"]["paper_h"].isna().all()
     assert "Absent" not in set(table["title"])
-    assert "not in the paper's figure" in words(breakdown.figure_9b(table, runs, PAPER))
+    assert "not in the paper's figure" in words(breakdown.figure(table, runs, PAPER))
 
 
 def test_several_seeds_give_mean_and_interval(tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_an_approach_without_label_is_refused(tmp_path: Path) -> None:
 
 def test_the_figure_says_what_it_shows(tmp_path: Path) -> None:
     runs = loaded(two_approaches(tmp_path, (1, 2)))
-    text = words(breakdown.figure_9b(breakdown.table(runs, LABELS, PAPER), runs, PAPER))
+    text = words(breakdown.figure(breakdown.table(runs, LABELS, PAPER), runs, PAPER))
     for part in (
         "Fig 9B",
         "measured, smoke scale, W = 2",
@@ -144,7 +144,7 @@ def test_the_figure_says_what_it_shows(tmp_path: Path) -> None:
 def test_nothing_stands_in_when_the_data_set_is_the_papers(tmp_path: Path) -> None:
     run = spec(dataset=DatasetSpec("imagenet", 1281167, 50000), scale="paper")
     runs = [load(write_run(tmp_path / "a", run, typical(run, CTQ_S)))]
-    text = words(breakdown.figure_9b(breakdown.table(runs, LABELS, PAPER), runs, PAPER))
+    text = words(breakdown.figure(breakdown.table(runs, LABELS, PAPER), runs, PAPER))
     assert "ImageNet · 1,281,167 training rows" in text
     assert "stands in" not in text
     assert "Whiskers" not in text
@@ -154,7 +154,7 @@ def test_no_two_words_overlap_and_none_leaves_the_page(tmp_path: Path) -> None:
     runs = loaded(two_approaches(tmp_path, (1, 2, 3)))
     labels: dict[str, ApproachLabel] = dict(approaches())
     labels["ctq"] = Label("An approach with a very long display name", "CTQ")
-    figure = breakdown.figure_9b(breakdown.table(runs, labels, PAPER), runs, PAPER)
+    figure = breakdown.figure(breakdown.table(runs, labels, PAPER), runs, PAPER)
     figure.draw_without_rendering()
     shown = [text for text in figure.findobj(Text) if text.get_text().strip()]
     extents = [(text.get_text(), text.get_window_extent()) for text in shown]
@@ -196,7 +196,7 @@ def test_the_files_are_there_and_the_same_bytes_each_time(tmp_path: Path) -> Non
     runs = loaded(two_approaches(tmp_path))
     table = breakdown.table(runs, LABELS, PAPER)
     written = [
-        output.save(breakdown.figure_9b(table, runs, PAPER), table, "9b", tmp_path / name)
+        output.save(breakdown.figure(table, runs, PAPER), table, "9b", tmp_path / name)
         for name in ("one", "two")
     ]
     for first, second in zip(written[0].outputs, written[1].outputs, strict=True):
@@ -215,7 +215,7 @@ def test_the_files_are_there_and_the_same_bytes_each_time(tmp_path: Path) -> Non
 def test_the_csv_holds_the_table(tmp_path: Path) -> None:
     runs = loaded(two_approaches(tmp_path, (1, 2)))
     table = breakdown.table(runs, LABELS, PAPER)
-    saved = output.save(breakdown.figure_9b(table, runs, PAPER), table, "9b", tmp_path / "out")
+    saved = output.save(breakdown.figure(table, runs, PAPER), table, "9b", tmp_path / "out")
     with saved.csv.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert len(rows) == 7 * 6
