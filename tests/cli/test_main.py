@@ -16,7 +16,7 @@ from experiments.cli.progress import duration
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--figure", "9z"], ["unknown figure '9z'", "did you mean '9b'"]),
+        (["--figure", "tabel6"], ["unknown figure 'tabel6'", "did you mean 'table6'"]),
         (["--figure", "9b", "--scale", "smok"], ["unknown scale 'smok'", "did you mean 'smoke'"]),
         (["--experiment", "brekdown"], ["unknown experiment", "did you mean 'breakdown'"]),
         (["--benchmark", "trainig"], ["unknown benchmark", "did you mean 'training'"]),
