@@ -12,8 +12,8 @@ then evenly within one: Zipf's law in steps, P(rank) ~ 1/rank.
 score is the sum of a trend over the octaves of each count, a weight for each frequent value of
 each category, and products of signs of a count and a category, which no linear model sees. The
 noise is a sum of four uniform numbers. Ranking by the score itself, the best that any model can
-do, has an AUC of 0.83. A quarter of the rows click, not 3 % as in the logs, so that learning shows
-on few rows.
+do, has an AUC of 0.83; by its linear part, 0.78. A quarter of the rows click, not 3 % as in the
+logs, so that learning shows on few rows.
 
 Integer arithmetic only, so every machine writes the same bytes.
 """
@@ -49,13 +49,13 @@ SIGNED_COUNT = 1
 FREQUENT = 16
 """Categories of this rank and above have no weight: too rare to be learnt."""
 
-TREND, WEIGHT, PAIR = 24, 40, 80
+TREND, WEIGHT, PAIR = 24, 40, 160
 """Largest weights: a count's for each octave, a frequent category's, a product's."""
 
-PAIRS = ((1, 0), (4, 8), (8, 16))
+PAIRS = ((1, 0), (4, 8))
 """The products: a count and a category of few values."""
 
-UNIT, THRESHOLD = 90, 37_000
+UNIT, THRESHOLD = 85, 37_600
 """Of a score's point, beside noise of standard deviation 65536/√3; and a click's least sum."""
 
 _COUNT_BYTES = 7
