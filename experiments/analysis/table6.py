@@ -116,7 +116,7 @@ def _columns() -> list[Column]:
     columns += [
         Column(_RELATIVE, "here\n×", 0.8),
         Column(_RELATIVE, "paper\n×", 0.55, paper=True),
-        Column("resources", "here\n", 1.05),
+        Column("resources", "here", 1.05),
     ]
     columns += [
         Column("resources", heading, 0.72 if "disk" in heading else 0.58, paper=True)
