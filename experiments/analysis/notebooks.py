@@ -199,7 +199,7 @@ def _execute(figure_id: str, parameters: Parameters) -> None:
             )
     except PapermillExecutionError as error:
         cell = _cell_number(source, error.cell_index)
-        what = f"{error.ename}: {error.evalue}".rstrip(": ")
+        what = " ".join(f"{error.ename}: {error.evalue}".split()).rstrip(": ")
         raise ReproduceError(
             f"{source}: cell {cell} failed with {what} (executed copy: {executed})"
         ) from None

@@ -138,7 +138,7 @@ def _panel(axes: Axes, bars: Sequence[_Bar | None], title: str, axis: str, absen
     span = longest * 1.14 or 1.0
     axes.set_xlim(0, span)
     axes.set_ylim(len(bars) - 0.42, -0.5)
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=6)
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=6)
     axes.set_xlabel(axis)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)

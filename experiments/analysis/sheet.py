@@ -113,16 +113,16 @@ def _head(axes: Axes, columns: Sequence[Column], rights: Sequence[float]) -> Non
             axes.hlines(0.22, start + _PAD, right, color=_INK, linewidth=0.7)
         if last:
             start = right
-        axes.text(
-            right,
-            _BAND + 0.3,
-            column.heading,
-            ha="right",
-            va="baseline",
-            fontsize=8.5,
-            color=_PAPER if column.paper else _INK,
-            linespacing=1.15,
-        )
+        for line, text in enumerate(column.heading.split("\n")):
+            axes.text(
+                right,
+                _BAND + 0.15 + 0.15 * line,
+                text,
+                ha="right",
+                va="baseline",
+                fontsize=8.5,
+                color=_PAPER if column.paper else _INK,
+            )
     _rule(axes, _BAND + _HEADING, rights[-1], _INK)
 
 

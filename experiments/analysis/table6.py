@@ -72,7 +72,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         cells[_RELATIVE, "here"] = _number(row["relative"], _ratio)
         cells[_RELATIVE, "paper"] = _number(row["paper_relative"], _ratio)
         rows.append(cells)
-    keys = [(row["dataset"], row["title"]) for row in table.to_dict("records")]
+    keys = [(dataset_title(row["dataset"]), row["title"]) for row in table.to_dict("records")]
     index = pd.MultiIndex.from_tuples(keys, names=["data set", "approach"])
     wide = pd.DataFrame(rows, index=index)
     wide.columns = pd.MultiIndex.from_tuples(wide.columns)
@@ -116,7 +116,7 @@ def _columns() -> list[Column]:
     columns += [
         Column(_RELATIVE, "here\n×", 0.8),
         Column(_RELATIVE, "paper\n×", 0.55, paper=True),
-        Column("resources", "here\n", 1.05),
+        Column("resources", "here", 1.05),
     ]
     columns += [
         Column("resources", heading, 0.72 if "disk" in heading else 0.58, paper=True)
