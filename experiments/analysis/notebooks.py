@@ -188,6 +188,8 @@ def _execute(figure_id: str, parameters: Parameters) -> None:
                 progress_bar=False,
                 log_output=False,
                 execution_timeout=_CELL_TIMEOUT_S,
+                # Its end interrupts it, and it would say so on the user's terminal.
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
                 config=Config(
                     {
                         "KernelManager": {
