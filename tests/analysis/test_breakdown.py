@@ -160,7 +160,7 @@ def test_fig_9c_has_room_for_the_longest_data_set(tmp_path: Path) -> None:
     figure = breakdown.figure(breakdown.table(runs, LABELS, paper), runs, paper)
     check_words_fit(figure)
     assert "Fig 9C" in words(figure)
-    assert "Generated click logs (7306 columns) stands in for Criteo" in words(figure)
+    assert "Generated click log (7306 columns) stands in for Criteo" in words(figure)
     assert "0.0163 h should be 0.0817 h" in words(figure)
 
 

