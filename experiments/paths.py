@@ -146,5 +146,8 @@ class RunFolder:
 LOCK = CHECKOUT / "images" / "locks" / "main.txt"
 BENCHMARKS = CHECKOUT / "benchmarks"
 NOTEBOOKS = CHECKOUT / "papermill_notebooks"
+README = CHECKOUT / "README.md"
+PICTURES = CHECKOUT / "docs" / "figures"
+"""Small copies of the figures that README.md shows."""
 SPECS = PACKAGE / "specs"
 EXTENSION = PACKAGE / "warehouse" / "extension"

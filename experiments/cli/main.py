@@ -76,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="stop what is left over, remove runs; with --all also figures, data, environments",
     )
+    what.add_argument(
+        "--readme", action="store_true", help="put the built figures of a scale into README.md"
+    )
     how = top.add_argument_group("how")
     how.add_argument("--scale", default="laptop", metavar="|".join(SCALES))
     how.add_argument("--runtime", default="auto", metavar="|".join(RUNTIMES))
@@ -139,13 +142,15 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.test is not None, _test),
         (options.benchmark is not None, _benchmark),
         (options.doctor, _doctor),
+        (options.readme, _readme),
         (options.clean, _clean),
         (options.list, _list),
         (options.plan, _plan),
         (options.all or options.figure or options.experiment, _reproduce),
     )
     wanted = [command for wanted, command in chosen if wanted]
-    if len(wanted) > 1 and wanted[0] is not _reproduce and wanted[1] is not _reproduce:
+    together = wanted[:1] in ([_clean], [_list], [_plan]) and wanted[1:] == [_reproduce]
+    if len(wanted) > 1 and not together:
         raise SpecError("one command at a time: see --help")
     if options.clean and (options.figure or options.experiment):
         raise SpecError(
@@ -198,6 +203,15 @@ def _benchmark(options: argparse.Namespace) -> int:
     from experiments.cli.testing import benchmark
 
     return benchmark(options.benchmark)
+
+
+def _readme(options: argparse.Namespace) -> int:
+    from experiments.cli.readme import rewrite
+
+    _check(options)
+    for path in rewrite(options.scale):
+        print(path)
+    return 0
 
 
 def _clean(options: argparse.Namespace) -> int:
