@@ -23,6 +23,7 @@ EPILOG = """examples:
   python3 reproduce.py --figure 9a --repeat 3       with intervals over three seeds
   python3 reproduce.py --experiment breakdown --fresh --seed 7
   python3 reproduce.py --test tests/mop -k random   some of the tests
+  python3 reproduce.py --readme --scale smoke       put the built figures into README.md
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
 
 exit codes: 0 done, 1 something ran and failed, 2 you can mend it, 130 interrupted.
