@@ -205,12 +205,9 @@ def set_up(home: environment.Environment, progress: Progress) -> None:
 
     signal.signal(signal.SIGTERM, interrupted)
     state = home.state
-    closed = machine.closed_to_others(state) if os.geteuid() == 0 else ""
-    if closed:
-        raise EnvironmentFault(
-            f"the servers' user may not enter {closed}, where the state folder {state} is: "
-            f"chmod o+x {closed}, or set {STATE_VARIABLE} to a folder elsewhere"
-        )
+    problem = machine.state_problem(state, STATE_VARIABLE)
+    if problem:
+        raise EnvironmentFault(problem)
     free = machine.free_bytes(state)
     if home.problem() and free < machine.DISK_BYTES:
         raise EnvironmentFault(
