@@ -113,7 +113,7 @@ def folder_problem(folder: Path, variable: str) -> str:
 
 
 def state_problem(folder: Path, variable: str) -> str:
-    """As :func:`folder_problem`, for the state folder, which root's servers must be able to enter."""
+    """As :func:`folder_problem`, for the state folder: root's servers must be able to enter it."""
     closed = closed_to_others(folder) if os.geteuid() == 0 else ""
     if closed:
         return (
