@@ -112,12 +112,12 @@ def folder_problem(folder: Path, variable: str) -> str:
     return ""
 
 
-def state_problem(folder: Path, variable: str) -> str:
-    """As :func:`folder_problem`, for the state folder: root's servers must be able to enter it."""
+def closed_problem(folder: Path, variable: str) -> str:
+    """Why root's servers may not enter the state folder; empty when they may."""
     closed = closed_to_others(folder) if os.geteuid() == 0 else ""
-    if closed:
-        return (
-            f"the servers' user may not enter {closed}, where the state folder {folder} is: "
-            f"chmod o+x {closed}, or set {variable} to a folder elsewhere"
-        )
-    return folder_problem(folder, variable)
+    if not closed:
+        return ""
+    return (
+        f"the servers' user may not enter {closed}, where the state folder {folder} is: "
+        f"chmod o+x {closed}, or set {variable} to a folder elsewhere"
+    )

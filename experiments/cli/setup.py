@@ -205,7 +205,7 @@ def set_up(home: environment.Environment, progress: Progress) -> None:
 
     signal.signal(signal.SIGTERM, interrupted)
     state = home.state
-    problem = machine.state_problem(state, STATE_VARIABLE)
+    problem = machine.closed_problem(state, STATE_VARIABLE)
     if problem:
         raise EnvironmentFault(problem)
     free = machine.free_bytes(state)
@@ -214,7 +214,9 @@ def set_up(home: environment.Environment, progress: Progress) -> None:
             f"{free / 1e9:.1f} GB are free in {state} and 8 GB are needed: "
             f"make room, or set {STATE_VARIABLE} to a folder on a larger disk"
         )
-    home.root.parent.mkdir(parents=True, exist_ok=True)
+    problem = machine.folder_problem(home.root.parent, STATE_VARIABLE)
+    if problem:
+        raise EnvironmentFault(problem)
     with home.lock.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -21,8 +21,8 @@ def check(runs: Sequence[PlannedRun]) -> None:
     runs : those that are to be carried out.
     """
     here = state()
-    problem = machine.state_problem(here.root, STATE_VARIABLE)
-    for folder in (here.datasets, here.clusters, here.stores):
+    problem = machine.closed_problem(here.root, STATE_VARIABLE)
+    for folder in (here.root, here.datasets, here.clusters, here.stores):
         problem = problem or machine.folder_problem(folder, STATE_VARIABLE)
     for folder in (Artifacts().root, Artifacts().runs):
         problem = problem or machine.folder_problem(folder, ARTIFACTS_VARIABLE)

@@ -211,9 +211,9 @@ def test_any_python_3_can_open_the_door() -> None:
 
 def test_a_state_folder_that_cannot_be_one_is_named(door: Door) -> None:
     (door.root / "file").touch()
-    for wrong in (door.root / "file", door.root / "file" / "below", Path("/proc/nowhere")):
+    for wrong in (door.root / "file", door.root / "file" / "below"):
         done = door.start("--list", CEREBRO_DS_HOME=str(wrong))
         assert done.returncode == 2
         (line,) = done.stderr.splitlines()
-        assert line.startswith(f"reproduce.py: {wrong}: cannot be made")
+        assert line.startswith(f"reproduce.py: {wrong}/environments: cannot be made")
         assert "set CEREBRO_DS_HOME to" in line
