@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.analysis import panels, tidy
-from experiments.analysis.labels import ApproachLabel, dataset_title
-from experiments.analysis.reference import Reference
+from experiments.analysis.labels import ApproachLabel, count, dataset_title, stand_in
+from experiments.analysis.reference import Reference, paper_order
 from experiments.analysis.runs import Run, comparable
 from experiments.errors import SpecError
 
@@ -68,7 +68,7 @@ def table(
             raise SpecError(f"{run.name}: approach {run.spec.approach!r} has no label")
         of_approach.setdefault(run.spec.approach, []).append(run)
     rows: list[dict[str, Any]] = []
-    for approach, title, paper_row in _order(labels, paper):
+    for approach, title, paper_row in paper_order(labels, paper):
         repeats = of_approach.get(approach, []) if approach else []
         if not repeats and paper_row is None:
             continue
@@ -88,18 +88,6 @@ def table(
             for component in (*tidy.COMPONENTS, TOTAL, INITIALIZATION)
         ]
     return pd.DataFrame(rows)
-
-
-def _order(
-    labels: Mapping[str, ApproachLabel], paper: Reference
-) -> list[tuple[str | None, str, str | None]]:
-    order: list[tuple[str | None, str, str | None]] = []
-    for approach, label in labels.items():
-        row = label.paper if label.paper in paper.rows else None
-        order.append((approach, label.title, row))
-    named = {row for _, _, row in order}
-    order += [(None, row, row) for row in paper.rows if row not in named]
-    return order
 
 
 def _ours(repeats: Sequence[Run]) -> dict[str, dict[str, float]]:
@@ -175,14 +163,12 @@ def summary(breakdown: pd.DataFrame) -> pd.DataFrame:
     return wide
 
 
-def figure_9b(breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> Figure:
-    """Fig 9B, drawn from :func:`table`: our seconds on the left, the paper's hours on the right."""
-    return panels.draw(breakdown, _heading("Fig 9B", breakdown, runs, paper))
+def figure(breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> Figure:
+    """Drawn from :func:`table`: our seconds on the left, the paper's hours on the right."""
+    return panels.draw(breakdown, _heading(breakdown, runs, paper))
 
 
-def _heading(
-    place: str, breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference
-) -> panels.Heading:
+def _heading(breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> panels.Heading:
     """Title, panel titles and footnotes of a breakdown figure.
 
     The title names kind of evidence, scale, W and the data set, and which data set of the paper
@@ -190,17 +176,19 @@ def _heading(
     """
     run = comparable(runs)
     spec = run.spec
-    dataset = dataset_title(spec.dataset.name)
-    stand_in = "" if dataset == paper.dataset else f" stands in for {paper.dataset}"
     seeds = len({one.spec.seed for one in runs})
     return panels.Heading(
-        title=f"{place} · {paper.title} · {run.evidence}, {spec.scale} scale, W = {spec.workers}",
-        subtitle=(
-            f"{dataset}{stand_in} · {spec.dataset.train_rows:,} training rows · "
-            f"{_count(len(spec.configs), 'model')} · {_count(spec.epochs, 'epoch')} · "
-            f"{_count(seeds, 'seed')} · protocol {spec.protocol}"
+        title=(
+            f"Fig {paper.figure.upper()} · {paper.title} · "
+            f"{run.evidence}, {spec.scale} scale, W = {spec.workers}"
         ),
-        ours=f"Here ({run.evidence}): {dataset}, W = {spec.workers}",
+        subtitle=(
+            f"{stand_in(spec.dataset.name, paper.dataset)} · "
+            f"{spec.dataset.train_rows:,} training rows · "
+            f"{count(len(spec.configs), 'model')} · {count(spec.epochs, 'epoch')} · "
+            f"{count(seeds, 'seed')} · protocol {spec.protocol}"
+        ),
+        ours=f"Here ({run.evidence}): {dataset_title(spec.dataset.name)}, W = {spec.workers}",
         ours_axis="seconds per epoch, mean per worker",
         paper=f"Paper: {paper.dataset}, W = {paper.workers}",
         paper_axis=paper.unit,
@@ -223,7 +211,3 @@ def _notes(breakdown: pd.DataFrame, paper: Reference) -> tuple[str, ...]:
     if breakdown["paper_imputed"].any():
         notes.append(IMPUTED_NOTE)
     return tuple(notes)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

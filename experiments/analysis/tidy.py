@@ -174,6 +174,10 @@ def counter_totals(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_RUN]).join(totals, on="run").fillna(0)
 
 
+MEASURES = ("loss", "top1_error", "top5_error", "auc")
+"""What an evaluation may hold; ``auc`` is of two classes only."""
+
+
 def evaluations(run: Run) -> pd.DataFrame:
     """Every model's measures at the end of every epoch; the last one where a resume repeated it.
 
@@ -181,7 +185,7 @@ def evaluations(run: Run) -> pd.DataFrame:
     -------
     DataFrame
         ``model``, ``config`` (its key), ``epoch``, ``split``, ``rows`` and one column per measure
-        (``loss``, ``top1_error``, ``top5_error``).
+        of :data:`MEASURES`: infinite or NaN where it came out so, NaN where it is not recorded.
     """
     last: dict[tuple[int | None, int | None, str], dict[str, Any]] = {}
     for event in run.events:
@@ -195,13 +199,12 @@ def evaluations(run: Run) -> pd.DataFrame:
             "model": event.model,
             "config": run.spec.configs[event.model].key,
             "epoch": event.epoch,
-            **event.detail,
-            "loss": float(event.detail.get("loss", "nan")),
+            "split": split,
+            "rows": event.detail.get("rows"),
+            **{name: float(event.detail.get(name, "nan")) for name in MEASURES},
         }
-    first = [*_RUN, "model", "config", "epoch", "split"]
-    table = pd.DataFrame(list(last.values()))
-    if table.empty:
-        return pd.DataFrame(columns=first)
+    columns = [*_RUN, "model", "config", "epoch", "split", "rows", *MEASURES]
+    table = pd.DataFrame(list(last.values()), columns=columns)
     return table.sort_values(["epoch", "model", "split"], ignore_index=True)
 
 

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 
 from experiments.datasets.blobs import Blobs
+from experiments.datasets.criteo import CRITEO_SYNTHETIC
 from experiments.datasets.fashion_mnist import FashionMnist
+from experiments.datasets.flights import Flights
 from experiments.datasets.source import Source
 from experiments.errors import SpecError
 
-SOURCES: Mapping[str, Source] = {source.info.name: source for source in (FashionMnist(), Blobs())}
+SOURCES: Mapping[str, Source] = {
+    source.info.name: source for source in (FashionMnist(), Flights(), Blobs(), *CRITEO_SYNTHETIC)
+}
 
 
 def find_source(name: str) -> Source:

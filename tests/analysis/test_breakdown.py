@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 from PIL import Image
 
 from experiments.analysis import breakdown, output, panels, reference
@@ -27,6 +25,7 @@ from tests.analysis.synthetic_runs import (
     typical,
     write_run,
 )
+from tests.analysis.words import check_words_fit, words
 
 PAPER = reference.load()["9b"]
 
@@ -39,10 +38,6 @@ def cell(table: Any, title: str, component: str, column: str) -> Any:
     row = table[(table["title"] == title) & (table["component"] == component)]
     assert len(row) == 1
     return row[column].iloc[0]
-
-
-def words(figure: Figure) -> str:
-    return "\n".join(text.get_text() for text in figure.findobj(Text))
 
 
 def test_ours_and_the_papers_stand_side_by_side(tmp_path: Path) -> None:
@@ -100,7 +95,7 @@ def test_an_approach_that_the_paper_lacks_has_our_side_only(tmp_path: Path) -> N
     assert cell(table, "CTQ by us", "total", "ours_s") == pytest.approx(23.85)
     assert table[table["title"] == "CTQ by us"]["paper_h"].isna().all()
     assert "Absent" not in set(table["title"])
-    assert "not in the paper's figure" in words(breakdown.figure_9b(table, runs, PAPER))
+    assert "not in the paper's figure" in words(breakdown.figure(table, runs, PAPER))
 
 
 def test_several_seeds_give_mean_and_interval(tmp_path: Path) -> None:
@@ -124,7 +119,7 @@ def test_an_approach_without_label_is_refused(tmp_path: Path) -> None:
 
 def test_the_figure_says_what_it_shows(tmp_path: Path) -> None:
     runs = loaded(two_approaches(tmp_path, (1, 2)))
-    text = words(breakdown.figure_9b(breakdown.table(runs, LABELS, PAPER), runs, PAPER))
+    text = words(breakdown.figure(breakdown.table(runs, LABELS, PAPER), runs, PAPER))
     for part in (
         "Fig 9B",
         "measured, smoke scale, W = 2",
@@ -144,7 +139,7 @@ def test_the_figure_says_what_it_shows(tmp_path: Path) -> None:
 def test_nothing_stands_in_when_the_data_set_is_the_papers(tmp_path: Path) -> None:
     run = spec(dataset=DatasetSpec("imagenet", 1281167, 50000), scale="paper")
     runs = [load(write_run(tmp_path / "a", run, typical(run, CTQ_S)))]
-    text = words(breakdown.figure_9b(breakdown.table(runs, LABELS, PAPER), runs, PAPER))
+    text = words(breakdown.figure(breakdown.table(runs, LABELS, PAPER), runs, PAPER))
     assert "ImageNet · 1,281,167 training rows" in text
     assert "stands in" not in text
     assert "Whiskers" not in text
@@ -154,18 +149,19 @@ def test_no_two_words_overlap_and_none_leaves_the_page(tmp_path: Path) -> None:
     runs = loaded(two_approaches(tmp_path, (1, 2, 3)))
     labels: dict[str, ApproachLabel] = dict(approaches())
     labels["ctq"] = Label("An approach with a very long display name", "CTQ")
-    figure = breakdown.figure_9b(breakdown.table(runs, labels, PAPER), runs, PAPER)
-    figure.draw_without_rendering()
-    shown = [text for text in figure.findobj(Text) if text.get_text().strip()]
-    extents = [(text.get_text(), text.get_window_extent()) for text in shown]
-    boxes = [(text, box) for text, box in extents if box.width > 1]  # ticks outside the axis
-    for index, (text, box) in enumerate(boxes):
-        assert figure.bbox.x0 <= box.x0, text
-        assert box.x1 <= figure.bbox.x1, text
-        assert figure.bbox.y0 <= box.y0, text
-        assert box.y1 <= figure.bbox.y1, text
-        for other_text, other in boxes[index + 1 :]:
-            assert not box.overlaps(other), (text, other_text)
+    figure = breakdown.figure(breakdown.table(runs, labels, PAPER), runs, PAPER)
+    check_words_fit(figure)
+
+
+def test_fig_9c_has_room_for_the_longest_data_set(tmp_path: Path) -> None:
+    run = spec(experiment="e2e-criteo", dataset=DatasetSpec("criteo-synthetic-7306", 80000, 9000))
+    runs = [load(write_run(tmp_path / "a", run, typical(run, CTQ_S)))]
+    paper = reference.load()["9c"]
+    figure = breakdown.figure(breakdown.table(runs, LABELS, paper), runs, paper)
+    check_words_fit(figure)
+    assert "Fig 9C" in words(figure)
+    assert "Generated click logs (7306 columns) stands in for Criteo" in words(figure)
+    assert "0.0163 h should be 0.0817 h" in words(figure)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +192,7 @@ def test_the_files_are_there_and_the_same_bytes_each_time(tmp_path: Path) -> Non
     runs = loaded(two_approaches(tmp_path))
     table = breakdown.table(runs, LABELS, PAPER)
     written = [
-        output.save(breakdown.figure_9b(table, runs, PAPER), table, "9b", tmp_path / name)
+        output.save(breakdown.figure(table, runs, PAPER), table, "9b", tmp_path / name)
         for name in ("one", "two")
     ]
     for first, second in zip(written[0].outputs, written[1].outputs, strict=True):
@@ -215,7 +211,7 @@ def test_the_files_are_there_and_the_same_bytes_each_time(tmp_path: Path) -> Non
 def test_the_csv_holds_the_table(tmp_path: Path) -> None:
     runs = loaded(two_approaches(tmp_path, (1, 2)))
     table = breakdown.table(runs, LABELS, PAPER)
-    saved = output.save(breakdown.figure_9b(table, runs, PAPER), table, "9b", tmp_path / "out")
+    saved = output.save(breakdown.figure(table, runs, PAPER), table, "9b", tmp_path / "out")
     with saved.csv.open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert len(rows) == 7 * 6

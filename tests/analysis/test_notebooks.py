@@ -15,7 +15,9 @@ import pytest
 from experiments.analysis import notebooks
 from experiments.errors import DataError, ReproduceError, SpecError, UserError
 from experiments.paths import NOTEBOOKS, Artifacts, RunFolder
+from experiments.specs.load import figures
 from experiments.telemetry.journal import Journal
+from tests.analysis import end_to_end_runs
 from tests.analysis.synthetic_runs import spec, two_approaches, write_result
 
 QUICK = """
@@ -66,8 +68,25 @@ def test_9b_runs_from_beginning_to_end(parameters: notebooks.Parameters) -> None
     assert notebooks.why_stale("9b", real) is None
 
 
-def test_the_notebook_in_git_has_no_outputs_and_one_parameters_cell() -> None:
-    notebook = nbformat.read(NOTEBOOKS / "9b.ipynb", as_version=4)
+@pytest.mark.parametrize("figure_id", ["9a", "9c", "table6"])
+def test_the_end_to_end_notebooks_run(parameters: notebooks.Parameters, figure_id: str) -> None:
+    names = ["e2e-criteo"] if figure_id == "9c" else list(end_to_end_runs.DATASETS)
+    folders = tuple(
+        folder
+        for name in names
+        for folder in end_to_end_runs.experiment(
+            parameters.runs[0].parent, name, epochs=2, of=("cerebro-standalone", "ma")
+        )
+    )
+    real = replace(parameters, notebooks=NOTEBOOKS, runs=folders)
+    files = notebooks.build(figure_id, real)
+    assert all(path.stat().st_size > 500 for path in files.outputs)
+    assert "not recorded" in files.csv.read_text() or figure_id != "table6"
+
+
+@pytest.mark.parametrize("figure_id", figures())
+def test_a_notebook_in_git_has_no_outputs_and_one_parameters_cell(figure_id: str) -> None:
+    notebook = nbformat.read(NOTEBOOKS / f"{figure_id}.ipynb", as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
@@ -87,6 +106,24 @@ def test_a_failing_cell_is_named_with_its_error(parameters: notebooks.Parameters
     assert not isinstance(caught.value, UserError)
     assert parameters.executed("broken").exists()
     assert not parameters.files("broken").sidecar.exists()
+
+
+@pytest.mark.parametrize(
+    ("cell", "error"),
+    [
+        ("x = = 1", "SyntaxError: invalid syntax"),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise ValueError('one\\n  two')", "ValueError: one two (executed"),
+    ],
+)
+def test_whatever_fails_in_a_cell_is_told_in_one_line(
+    parameters: notebooks.Parameters, cell: str, error: str
+) -> None:
+    write_notebook(parameters.source("broken"), cell)
+    with pytest.raises(ReproduceError) as caught:
+        notebooks.build("broken", parameters)
+    assert f"broken.ipynb: cell 3 failed with {error}" in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_kernel_that_dies_is_an_error(parameters: notebooks.Parameters) -> None:

@@ -42,6 +42,13 @@ def test_values_are_the_published_ones(paper: Any) -> None:
     assert paper["9b"].value("No such approach", "train_valid") is None
 
 
+def test_every_column_has_a_unit(paper: Any) -> None:
+    table = paper["table6-criteo"]
+    assert table.units["etl_h"] == "h"
+    assert table.units["network_TB"] == "TB received by all nodes"
+    assert set(paper["9c"].units.values()) == {paper["9c"].unit}
+
+
 def test_the_release_did_not_measure_every_value(paper: Any) -> None:
     assert "data_transmission" in paper["9b"].imputed["Cerebro-Spark"]
     assert "Cerebro-Standalone" in paper["9b"].notes["Cerebro-Spark"]
@@ -61,6 +68,7 @@ def damage(**changes: Any) -> str:
         (damage(rows={"MA": [1.0]}), "1 values for 4 columns"),
         (damage(imputed={"MA": ["speed"]}), "speed"),
         (damage(notes={"Nobody": "x"}), "Nobody"),
+        (damage(units={"train_valid": "h"}), "units of"),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path: Path, content: str, message: str) -> None:

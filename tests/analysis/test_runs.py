@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from experiments.analysis.runs import comparable, load, load_result
+from experiments.analysis.runs import by_experiment, comparable, load, load_result
 from experiments.errors import DataError, SpecError
 from experiments.paths import RunFolder
 from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig
+from experiments.telemetry.journal import Journal
 from tests.analysis.synthetic_runs import CTQ_S, spec, typical, write_run
 
 
@@ -27,6 +28,7 @@ def test_a_finished_run_comes_back_as_it_was_written(folder: Path) -> None:
     assert run.name == "ctq-1"
     assert run.spec == spec()
     assert run.evidence == "measured"
+    assert run.classes == 10
     assert run.seconds == {"etl": 1.0, "init": 2.0, "train": 3.0}
     assert run.events[0].kind == "run_started"
     assert run.events[-1].kind == "run_finished"
@@ -49,6 +51,35 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     path.unlink()
     with pytest.raises(DataError, match=path.name):
         load(folder)
+
+
+@pytest.mark.parametrize("classes", [None, "ten", 1, 2.5])
+def test_a_result_without_its_number_of_classes_is_refused(folder: Path, classes: Any) -> None:
+    path = RunFolder(folder).result
+    path.write_text(json.dumps({**json.loads(path.read_text()), "classes": classes}))
+    with pytest.raises(DataError, match=r"result\.json"):
+        load(folder)
+
+
+def test_restarts_of_roles_are_counted(folder: Path) -> None:
+    assert load(folder).restarts == 0
+    with Journal(RunFolder(folder).restarts, "ctq-1") as restarts:
+        restarts.append("restarted", role="worker", node=1)
+    assert load(folder).restarts == 1
+
+
+def test_experiments_of_one_figure_are_kept_apart(tmp_path: Path) -> None:
+    other = spec(experiment="other", workers=4)
+    runs = [
+        load(write_run(tmp_path / name, run, typical(run, CTQ_S)))
+        for name, run in (("a", spec()), ("b", other), ("c", spec(seed=2)))
+    ]
+    groups = {name: [run.name for run in group] for name, group in by_experiment(runs).items()}
+    assert groups == {"breakdown": ["a", "c"], "other": ["b"]}
+    with pytest.raises(SpecError, match="evidence, scale or protocol"):
+        by_experiment([*runs[:1], replace(runs[1], evidence="emulated")])
+    with pytest.raises(SpecError, match="at least one"):
+        by_experiment([])
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"run": "a", "spec": {}}'])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -196,6 +198,19 @@ def test_the_last_evaluation_of_a_model_and_epoch_counts(tmp_path: Path) -> None
     table = tidy.evaluations(units(tmp_path / "run"))
     assert table[["model", "epoch", "loss"]].values.tolist() == [[0, 1, 1.0], [1, 1, 2.0]]
     assert table["config"].tolist() == [config.key for config in spec().configs]
+
+
+def test_measures_are_numbers_and_auc_is_nan_where_absent(tmp_path: Path) -> None:
+    def measures(model: int, epoch: int) -> dict[str, Any]:
+        auc = {"auc": "nan"} if model else {"auc": 0.75}
+        return {"loss": "inf", "top1_error": 0.5, "top5_error": 0.0, **auc}
+
+    made = write_run(tmp_path / "a", spec(), typical(spec(), CTQ_S), classes=2, measures=measures)
+    table = tidy.evaluations(load(made))
+    assert table["loss"].tolist() == [math.inf, math.inf]
+    assert table["auc"].tolist() == pytest.approx([0.75, math.nan], nan_ok=True)
+    without = write_run(tmp_path / "b", spec(), typical(spec(), CTQ_S))
+    assert tidy.evaluations(load(without))["auc"].isna().all()
 
 
 def test_a_run_without_evaluations_has_an_empty_table(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from experiments.cli.progress import duration
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--figure", "9z"], ["unknown figure '9z'", "did you mean '9b'"]),
+        (["--figure", "tabel6"], ["unknown figure 'tabel6'", "did you mean 'table6'"]),
         (["--figure", "9b", "--scale", "smok"], ["unknown scale 'smok'", "did you mean 'smoke'"]),
         (["--experiment", "brekdown"], ["unknown experiment", "did you mean 'breakdown'"]),
         (["--benchmark", "trainig"], ["unknown benchmark", "did you mean 'training'"]),
@@ -80,8 +80,18 @@ def test_plan_says_what_would_run_and_why(capsys: pytest.CaptureFixture[str]) ->
     assert {"cerebro-standalone", "ctq"} <= {run["spec"]["approach"] for run in runs}
     assert {run["state"] for run in runs} == {"missing"}
     assert {run["reason"] for run in runs} == {"has not been run"}
-    assert main(["--plan", "--all", "--scale", "smoke"]) == 0
+    assert main(["--plan", "--experiment", "breakdown", "--scale", "smoke"]) == 0
     assert f"{len(runs)} of {len(runs)} runs to do" in capsys.readouterr().out
+
+
+def test_repeats_are_runs_with_other_seeds(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["--plan", "--experiment", "breakdown", "--scale", "smoke", "--json"]
+    assert main([*asked, "--seed", "7", "--repeat", "3"]) == 0
+    runs = json.loads(capsys.readouterr().out)
+    of_ctq = [run["spec"]["seed"] for run in runs if run["spec"]["approach"] == "ctq"]
+    assert of_ctq == [7, 8, 9]
+    assert main([*asked, "--repeat", "0"]) == 2
+    assert "--repeat 0: at least 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from experiments.approaches.base import find
+from experiments.models.measures import roc_area
 from experiments.paths import state
 from experiments.runner.execute import execute
 from experiments.runner.plan import RunState, planned
@@ -90,7 +91,7 @@ def test_the_evaluation_is_of_every_model_on_every_row(name: str, finished: Runs
 
 @functools.cache
 def odd_run(name: str) -> Finished:
-    """One model that diverges, and no caches."""
+    """Two classes, one model that diverges, and no caches."""
     wild = ModelConfig("linear", 1e38, 0.0, 16)
     calm = replace(wild, learning_rate=1e-2)
     spec = replace(
@@ -98,7 +99,7 @@ def odd_run(name: str) -> Finished:
         experiment="odd",
         protocol=replace(protocols()["equal"], name="uncached", caches=False),
         epochs=1,
-        dataset=DatasetSpec("blobs", train_rows=203, valid_rows=61),
+        dataset=DatasetSpec("criteo-synthetic-546", train_rows=203, valid_rows=61),
         configs=(wild, calm),
     )
     run = planned(spec)
@@ -110,6 +111,16 @@ def odd_run(name: str) -> Finished:
 def test_a_model_that_diverges_ends_with_nan_and_not_the_run(name: str) -> None:
     marks = odd_run(name).marks()
     assert not math.isfinite(float(marks[1, 0]["loss"]))
+    assert marks[1, 0]["auc"] == 0.5
+
+
+@pytest.mark.parametrize("name", approaches())
+def test_the_area_under_the_curve_is_that_of_all_segments_together(name: str) -> None:
+    done = odd_run(name)
+    mark, whole = done.marks()[1, 1], done.evaluated_at_once(1)
+    assert mark["loss"] == pytest.approx(whole.loss_sum / whole.rows, rel=1e-4)
+    assert mark["auc"] == pytest.approx(roc_area(whole.ranks), abs=1e-3)
+    assert 0 < mark["auc"] < 1
 
 
 @pytest.mark.parametrize("name", approaches())

@@ -1,0 +1,74 @@
+"""Wall times of a run's parts, from its journal: ETL, execution, and what interrupted it."""
+
+from __future__ import annotations
+
+from experiments.analysis.runs import Run
+from experiments.errors import DataError
+
+
+def etl(run: Run) -> float:
+    """Seconds of the stage ``etl``, over all starts of the run.
+
+    What the approach does to bring the prepared data set's files to where it trains. Preparing the
+    files (stage ``dataset``) is the same for everyone and not part of it.
+
+    Raises
+    ------
+    DataError
+        The journal has no such stage.
+    """
+    found = [
+        float(event.detail["seconds"])
+        for event in run.events
+        if event.kind == "stage" and event.detail.get("name") == "etl"
+    ]
+    if not found:
+        raise DataError(f"{run.folder}: the journal has no stage 'etl'")
+    return sum(found)
+
+
+def execution(run: Run) -> float:
+    """Seconds of training and evaluation: the sum over all epochs, start to end.
+
+    From each ``epoch_started`` to its ``epoch_finished`` on the driver's clock, so what lies before
+    the first epoch (ETL, and ``init``: starting workers and building networks) does not count. An
+    approach that takes its configurations one after another has such a pair for each of them. An
+    epoch that was interrupted counts up to its last event before the interruption; the time until
+    the run went on does not count.
+
+    Raises
+    ------
+    DataError
+        An epoch of the run's specification was not started or not finished.
+    """
+    total = start = last = 0
+    is_open = False
+    finished: set[int] = set()
+    for event in run.events:
+        if event.kind in {"run_started", "epoch_started"}:
+            total += last - start if is_open else 0
+            is_open = event.kind == "epoch_started"
+            start = last = event.mono_ns
+        elif is_open and event.epoch is not None:
+            last = event.mono_ns
+            if event.kind == "epoch_finished":
+                total += last - start
+                is_open = False
+                finished.add(event.epoch)
+    expected = set(range(1, run.spec.epochs + 1))
+    if is_open or finished != expected:
+        raise DataError(
+            f"{run.folder}: the journal shows start and end of epochs {sorted(finished)}, "
+            f"the run's specification has {sorted(expected)}"
+        )
+    return total / 1e9
+
+
+def interrupted(run: Run) -> bool:
+    """Whether the run was started again, or went on after a role or a worker of it had died.
+
+    Its times then hold work that was done twice, and the wait for what had died.
+    """
+    starts = sum(event.kind == "run_started" for event in run.events)
+    lost = any(event.kind in {"unit_lost", "interrupted"} for event in run.events)
+    return starts > 1 or lost or run.restarts > 0
