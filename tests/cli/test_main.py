@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import io
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from experiments.cli import reproduce
 from experiments.cli.main import main
 from experiments.cli.progress import duration
+from experiments.errors import ReproduceError
 
 
 @pytest.mark.parametrize(
@@ -90,8 +93,21 @@ def test_repeats_are_runs_with_other_seeds(capsys: pytest.CaptureFixture[str]) -
     runs = json.loads(capsys.readouterr().out)
     of_ctq = [run["spec"]["seed"] for run in runs if run["spec"]["approach"] == "ctq"]
     assert of_ctq == [7, 8, 9]
-    assert main([*asked, "--repeat", "0"]) == 2
-    assert "--repeat 0: at least 1" in capsys.readouterr().err
+
+
+def test_a_figure_that_fails_does_not_keep_the_others_from_being_built(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(name: str, *_: object) -> list[str]:
+        if name == "9b":
+            raise ReproduceError("9b.ipynb: cell 5 failed")
+        return [f"{name}.png"]
+
+    monkeypatch.setattr(reproduce, "_build", build)
+    options = Namespace(json=False, quiet=True, scale="smoke")
+    with pytest.raises(ReproduceError, match=r"^figure 9b: 9b\.ipynb: cell 5 failed$"):
+        reproduce.reproduce([], ["9a", "9b", "9c"], options)
+    assert capsys.readouterr().out == "9a.png\n9c.png\n"
 
 
 @pytest.mark.parametrize(
