@@ -27,7 +27,8 @@ from experiments.specs.load import FigureRow, approaches, approaches_of, figures
 
 SECTION = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- /figures -->)", re.DOTALL)
 WIDTH = 1600
-COLOURS = 256
+COLOURS = (256, 64, 32)
+"""Of a picture; fewer where it would be too large, as text is."""
 MOST_BYTES = 200_000
 
 
@@ -147,13 +148,16 @@ def _with_section(readme: Path, text: str) -> str:
 
 def _small(path: Path) -> bytes:
     """A figure as a picture for the web; the same bytes for the same figure."""
-    out = io.BytesIO()
     with Image.open(path) as image:
         picture = image.convert("RGB")
     picture.thumbnail((WIDTH, 2 * WIDTH), Image.Resampling.LANCZOS)
-    # Other methods merge rare colours, and a bar would no longer have its legend's.
-    few = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    few.save(out, "PNG", optimize=True)
+    for colours in COLOURS:
+        # Other methods merge rare colours, and a bar would no longer have its legend's.
+        few = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        out = io.BytesIO()
+        few.save(out, "PNG", optimize=True)
+        if out.tell() <= MOST_BYTES:
+            break
     return out.getvalue()
 
 
