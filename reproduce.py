@@ -12,6 +12,7 @@ commands
   --doctor               what this machine has and lacks, each with how to mend it
   --test                 the tests
   --benchmark NAME       one of benchmarks/
+  --readme               put the built figures of a scale into README.md
   --clean [--all]        stop what is left over and remove run folders (asks first; --yes)
 
 modifiers
@@ -20,7 +21,7 @@ modifiers
   --workers N                        2 at smoke, 4 at laptop, 8 at paper scale unless given
   --protocol equal                   the same evaluation for all
   --policy NAME                      another scheduler for approaches that hop
-  --seed N   --fresh   --json   --quiet
+  --seed N   --repeat N   --fresh   --json   --quiet
 
 The first command sets up the environment (some minutes, 8 GB, once; later starts need no network)
 in $CEREBRO_DS_HOME, or else /var/lib/cerebro-ds for root, ~/.cache/cerebro-ds for others.

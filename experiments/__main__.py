@@ -9,10 +9,13 @@ from __future__ import annotations
 import os
 import sys
 
+from experiments.paths import pin_roots
+
 
 def main(arguments: list[str]) -> int:
     """Dispatch; the exit code."""
     os.umask(0o022)  # database servers run as another user and must read what we make
+    pin_roots()
     if arguments[:1] == ["role"]:
         from experiments.runtime.roles import command
 
@@ -27,6 +30,9 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the caller closed it
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
     try:
         code = main(sys.argv[1:])
     except KeyboardInterrupt:

@@ -13,8 +13,8 @@
     ├── UnitFailed           one unit of training raised; carries the worker's own traceback
     └── InvariantViolation   a finished epoch broke one of the hopper's four invariants
 
-Everything that is not a :class:`UserError` keeps its traceback: it is a bug or a fault, not a
-wrong command.
+Everything that is not a :class:`UserError` keeps its traceback, in the log that its message names:
+it is a bug or a fault, not a wrong command.
 """
 
 from __future__ import annotations

@@ -71,6 +71,13 @@ def state() -> State:
     return State(state_root())
 
 
+def pin_roots() -> None:
+    """Make relative roots absolute for the processes that this one starts in other folders."""
+    for variable in (STATE_VARIABLE, ARTIFACTS_VARIABLE):
+        if os.environ.get(variable):
+            os.environ[variable] = str(Path(os.environ[variable]).absolute())
+
+
 def artifacts_root() -> Path:
     """``$CEREBRO_DS_ARTIFACTS`` if set, else ``artifacts/`` in the checkout."""
     return Path(os.environ.get(ARTIFACTS_VARIABLE) or CHECKOUT / "artifacts").absolute()
@@ -139,5 +146,8 @@ class RunFolder:
 LOCK = CHECKOUT / "images" / "locks" / "main.txt"
 BENCHMARKS = CHECKOUT / "benchmarks"
 NOTEBOOKS = CHECKOUT / "papermill_notebooks"
+README = CHECKOUT / "README.md"
+PICTURES = CHECKOUT / "docs" / "figures"
+"""Small copies of the figures that README.md shows."""
 SPECS = PACKAGE / "specs"
 EXTENSION = PACKAGE / "warehouse" / "extension"

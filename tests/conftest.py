@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from experiments.models import frameworks
+
+Disk = Callable[[Path, str], None]
 
 _STATE = Path(tempfile.mkdtemp(prefix="cerebro-ds-tests-", dir="/var/tmp"))
 _STATE.chmod(0o755)
@@ -27,3 +30,28 @@ def state_folder() -> Iterator[Path]:
     """``$CEREBRO_DS_HOME`` of this session, removed at its end."""
     yield _STATE
     shutil.rmtree(_STATE)
+
+
+@pytest.fixture
+def disk() -> Iterator[Disk]:
+    """``disk(folder, size)``: mounts a small disk there, or gives the one that is there a size."""
+    mounted: list[Path] = []
+
+    def mount(folder: Path, size: str) -> None:
+        options = ["-o", f"size={size}"]
+        if folder in mounted:
+            options[1] += ",remount"
+        folder.mkdir(parents=True, exist_ok=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+        mounted.append(folder)
+
+    yield mount
+    for folder in set(mounted):
+        subprocess.run(["umount", str(folder)], check=True)

@@ -13,7 +13,7 @@ from experiments.datasets import SPLITS
 from experiments.specs.secrets import Secrets
 from experiments.telemetry.journal import Span
 from experiments.warehouse.cluster import Cluster
-from experiments.warehouse.dialect import Segment
+from experiments.warehouse.dialect import PACKED_COLUMNS, RAW_COLUMNS, Segment
 from experiments.warehouse.failures import translated
 from experiments.warehouse.load import load
 from experiments.warehouse.pack import pack
@@ -37,7 +37,8 @@ def cluster_of(context: RunContext) -> Cluster:
 def prepare(context: RunContext, cluster: Cluster) -> None:
     """Load and pack what is not there yet; journaled as ``etl.load`` and ``etl.pack``.
 
-    A server that dies meanwhile is waited for, and what it was doing is done again.
+    A table of the same name that is not as we make it is replaced. A server that dies meanwhile is
+    waited for, and what it was doing is done again.
 
     Raises
     ------
@@ -50,12 +51,14 @@ def prepare(context: RunContext, cluster: Cluster) -> None:
     step(cluster.setup)
     there = step(cluster.tables)
     for split in SPLITS:
-        if split not in there:
+        loads = there.get(split) != [*RAW_COLUMNS]
+        if loads:
             start = time.monotonic_ns()
             loaded = step(partial(load, cluster, context.dataset, split, split))
             span = Span("etl.load", start, time.monotonic_ns(), loaded.bytes)
             context.journal.span(span)
-        if f"{split}_packed_summary" not in there:
+        packed = f"{split}_packed_summary" in there
+        if loads or not packed or there.get(f"{split}_packed") != [*PACKED_COLUMNS]:
             start = time.monotonic_ns()
             data, protocol = context.dataset, context.spec.protocol
             packing = partial(

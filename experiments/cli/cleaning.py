@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from experiments.errors import SpecError
+from experiments.errors import EnvironmentFault, SpecError
 from experiments.paths import Artifacts, state
 from experiments.runtime.process import end_leftovers, leftovers
 
@@ -35,8 +35,18 @@ def clean(*, everything: bool, ask: bool) -> int:
         return 0
     end_leftovers(here.clusters)
     for folder in folders:
-        shutil.rmtree(folder)
+        _remove(folder)
     return 0
+
+
+def _remove(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{folder}: cannot be removed ({error.strerror}: {error.filename}); "
+            "give the command as its owner"
+        ) from None
 
 
 def _agreed() -> bool:

@@ -92,6 +92,32 @@ def free_bytes(folder: Path) -> int:
 def closed_to_others(folder: Path) -> str:
     """The first existing folder on the way to `folder` that others may not enter; or empty."""
     for step in [*reversed(folder.parents), folder]:
-        if step.exists() and not step.stat().st_mode & 0o001:
+        if step.is_dir() and not step.stat().st_mode & 0o001:
             return str(step)
     return ""
+
+
+def folder_problem(folder: Path, variable: str) -> str:
+    """Why `folder`, which `variable` chooses, cannot be made or written; empty when it can.
+
+    Makes it.
+    """
+    mend = f"mend that, or set {variable} to a folder of yours"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"{folder}: cannot be made ({error.strerror}); {mend}"
+    if not os.access(str(folder), os.W_OK | os.X_OK):
+        return f"{folder}: cannot be written by this user; {mend}"
+    return ""
+
+
+def closed_problem(folder: Path, variable: str) -> str:
+    """Why root's servers may not enter the state folder; empty when they may."""
+    closed = closed_to_others(folder) if os.geteuid() == 0 else ""
+    if not closed:
+        return ""
+    return (
+        f"the servers' user may not enter {closed}, where the state folder {folder} is: "
+        f"chmod o+x {closed}, or set {variable} to a folder elsewhere"
+    )

@@ -7,10 +7,10 @@ import errno
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from experiments import __version__
-from experiments.errors import SpecError, UserError
+from experiments.errors import ReproduceError, SpecError, UserError
 from experiments.specs.load import SCALES, experiments, figures, nearest, protocols
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ EPILOG = """examples:
   python3 reproduce.py --figure 9a --repeat 3       with intervals over three seeds
   python3 reproduce.py --experiment breakdown --fresh --seed 7
   python3 reproduce.py --test tests/mop -k random   some of the tests
+  python3 reproduce.py --readme --scale smoke       put the built figures into README.md
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
 
 exit codes: 0 done, 1 something ran and failed, 2 you can mend it, 130 interrupted.
@@ -33,11 +34,21 @@ MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """What the user can mend about a file: its disk's space, its permissions."""
 
 RUNTIMES = ("auto", "local", "docker", "cluster")
+SEEDS = 2**31
+"""Seeds are below this and not negative: Python's generator takes -7 for 7."""
+MOST_REPEATS = 100
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a command line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SpecError(f"{message}: --help tells what there is")
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of ``reproduce.py``."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="reproduce.py",
         description="Rebuild the figures of 'Distributed Deep Learning on Data Systems' "
         "(PVLDB 14(10), 2021) from real training.",
@@ -65,6 +76,9 @@ def parser() -> argparse.ArgumentParser:
         "--clean",
         action="store_true",
         help="stop what is left over, remove runs; with --all also figures, data, environments",
+    )
+    what.add_argument(
+        "--readme", action="store_true", help="put the built figures of a scale into README.md"
     )
     how = top.add_argument_group("how")
     how.add_argument("--scale", default="laptop", metavar="|".join(SCALES))
@@ -96,10 +110,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command line; the exit code. User errors are one line on stderr."""
+    """Run a command line; the exit code. User errors are one line on stderr.
+
+    What failed is told as well as it is known: with the end of the log that says more.
+    """
     top = parser()
-    options = top.parse_args(arguments)
     try:
+        options = top.parse_args(arguments)
         command = _command(options)
         if command is None:
             top.print_help()
@@ -108,6 +125,9 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ReproduceError as error:
+        print(f"failed: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         if error.errno not in MENDABLE:
             raise
@@ -123,14 +143,20 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.test is not None, _test),
         (options.benchmark is not None, _benchmark),
         (options.doctor, _doctor),
+        (options.readme, _readme),
         (options.clean, _clean),
         (options.list, _list),
         (options.plan, _plan),
         (options.all or options.figure or options.experiment, _reproduce),
     )
     wanted = [command for wanted, command in chosen if wanted]
-    if len(wanted) > 1 and wanted[0] is not _reproduce and wanted[1] is not _reproduce:
+    together = wanted[:1] in ([_clean], [_list], [_plan]) and wanted[1:] == [_reproduce]
+    if len(wanted) > 1 and not together:
         raise SpecError("one command at a time: see --help")
+    if options.clean and (options.figure or options.experiment):
+        raise SpecError(
+            "--clean removes all runs: leave out --figure and --experiment, or use --fresh instead"
+        )
     return wanted[0] if wanted else None
 
 
@@ -178,6 +204,15 @@ def _benchmark(options: argparse.Namespace) -> int:
     from experiments.cli.testing import benchmark
 
     return benchmark(options.benchmark)
+
+
+def _readme(options: argparse.Namespace) -> int:
+    from experiments.cli.readme import rewrite
+
+    _check(options)
+    for path in rewrite(options.scale):
+        print(path)
+    return 0
 
 
 def _clean(options: argparse.Namespace) -> int:
@@ -229,8 +264,10 @@ def _check(options: argparse.Namespace) -> None:
     ):
         if value not in known:
             raise nearest(kind, value, known)
-    if options.repeat < 1:
-        raise SpecError(f"--repeat {options.repeat}: at least 1")
+    if not 1 <= options.repeat <= MOST_REPEATS:
+        raise SpecError(f"--repeat {options.repeat}: 1 to {MOST_REPEATS}")
+    if not 0 <= options.seed <= SEEDS - options.repeat:
+        raise SpecError(f"--seed {options.seed}: 0 to {SEEDS - options.repeat}")
     if options.runtime in {"docker", "cluster"}:
         raise SpecError(
             f"--runtime {options.runtime} is not part of this version: leave the option out, "

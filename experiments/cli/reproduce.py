@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 from experiments.cli.progress import Progress
-from experiments.errors import DataError
+from experiments.errors import DataError, ReproduceError, UserError
 from experiments.runner.plan import PlannedRun, RunState
 
 
@@ -16,14 +16,14 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     """Carry out the runs one after the other, then build the figures that were asked for.
 
     Runs that are done are reused unless ``--fresh``; a figure is built again only if something it
-    is made from changed.
+    is made from changed. One that fails does not keep the others from being built.
     """
     pending = [run for run in runs if run.state is not RunState.DONE]
     if pending:
-        from experiments.runner.execute import check_machine, execute
+        from experiments.cli import upfront
+        from experiments.runner.execute import execute
 
-        for run in pending:
-            check_machine(run.spec)
+        upfront.check(pending)
     quiet = options.quiet or options.json
     with Progress(runs, quiet=quiet) as progress:
         for run in runs:
@@ -34,12 +34,21 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
             progress.started(run)
             execute(run, progress.watch)
             progress.finished(run, time.monotonic() - start)
-        made = [_build(name, runs, options.scale, progress) for name in drawn]
+        made, failed = [], []
+        for name in drawn:
+            try:
+                made.append(_build(name, runs, options.scale, progress))
+            except UserError:
+                raise
+            except ReproduceError as error:  # the other figures do not depend on this one
+                failed.append(f"figure {name}: {error}")
     if options.json:
         print(json.dumps({"runs": [run.name for run in runs], "figures": made}, indent=1))
     else:
         for paths in made:
             print("\n".join(paths))
+    if failed:
+        raise ReproduceError("\n".join(failed))
     return 0
 
 

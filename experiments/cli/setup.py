@@ -205,19 +205,18 @@ def set_up(home: environment.Environment, progress: Progress) -> None:
 
     signal.signal(signal.SIGTERM, interrupted)
     state = home.state
-    closed = machine.closed_to_others(state) if os.geteuid() == 0 else ""
-    if closed:
-        raise EnvironmentFault(
-            f"the servers' user may not enter {closed}, where the state folder {state} is: "
-            f"chmod o+x {closed}, or set {STATE_VARIABLE} to a folder elsewhere"
-        )
+    problem = machine.closed_problem(state, STATE_VARIABLE)
+    if problem:
+        raise EnvironmentFault(problem)
     free = machine.free_bytes(state)
     if home.problem() and free < machine.DISK_BYTES:
         raise EnvironmentFault(
             f"{free / 1e9:.1f} GB are free in {state} and 8 GB are needed: "
             f"make room, or set {STATE_VARIABLE} to a folder on a larger disk"
         )
-    home.root.parent.mkdir(parents=True, exist_ok=True)
+    problem = machine.folder_problem(home.root.parent, STATE_VARIABLE)
+    if problem:
+        raise EnvironmentFault(problem)
     with home.lock.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,7 +4,7 @@
 A new data set is one module with one class (see ``source.py``) and one line in ``registry.py``.
 """
 
-from experiments.datasets.preparation import fingerprint, prepare
+from experiments.datasets.preparation import check, fingerprint, prepare
 from experiments.datasets.prepared import Partition, PreparedDataset, one_hot
 from experiments.datasets.registry import SOURCES, find_source
 from experiments.datasets.shuffle import Permutation
@@ -20,6 +20,7 @@ __all__ = [
     "Source",
     "SourceInfo",
     "Split",
+    "check",
     "find_source",
     "fingerprint",
     "one_hot",

@@ -43,6 +43,22 @@ def fingerprint(spec: DatasetSpec, partitions: int, seed: int) -> str:
     return Recipe.of(spec, find_source(spec.name), partitions, seed).fingerprint
 
 
+def check(spec: DatasetSpec, partitions: int, seed: int, root: Path | None = None) -> None:
+    """Refuse at once what :func:`prepare` would refuse without reading a row.
+
+    Raises
+    ------
+    SpecError
+        As :func:`prepare`.
+    DataError
+        The folder that was prepared before is damaged; files are compared by their sizes.
+    """
+    recipe = Recipe.of(spec, find_source(spec.name), partitions, seed)
+    folder = (state().datasets if root is None else root) / recipe.folder
+    if folder.exists():
+        PreparedDataset.open(folder).verify(quick=True)
+
+
 def prepare(
     spec: DatasetSpec,
     partitions: int,

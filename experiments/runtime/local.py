@@ -255,7 +255,9 @@ class LocalRuntime:
         except BlockingIOError:
             owner = os.read(descriptor, 20).decode() or "unknown"
             os.close(descriptor)
-            raise EnvironmentFault(f"{self.root} is in use by process {owner}") from None
+            raise EnvironmentFault(
+                f"{self.root} is in use by process {owner}: wait until that has ended, or stop it"
+            ) from None
         os.ftruncate(descriptor, 0)
         os.write(descriptor, str(os.getpid()).encode())
         self._lock = descriptor

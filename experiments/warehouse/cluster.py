@@ -172,14 +172,16 @@ class Cluster:
                 cursor.execute(f"DROP TABLE IF EXISTS {table}")
                 cursor.execute(self.dialect.shard(table, columns, self.segments))
 
-    def tables(self) -> Sequence[str]:
-        """Names of the sharded tables that are complete."""
+    def tables(self) -> Mapping[str, Sequence[str]]:
+        """The sharded tables that are complete: the names of their columns, in order."""
         with self.session() as connection, connection.cursor() as cursor:
             cursor.execute(
-                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
-                "AND relkind IN ('p', 'r') ORDER BY 1"
+                "SELECT relname, array_agg(attname::text ORDER BY attnum) FROM pg_class "
+                "JOIN pg_attribute ON attrelid = pg_class.oid AND attnum > 0 AND NOT attisdropped "
+                "WHERE relnamespace = 'public'::regnamespace AND relkind IN ('p', 'r') "
+                "GROUP BY 1 ORDER BY 1"
             )
-            return [name for (name,) in cursor.fetchall()]
+            return dict(cursor.fetchall())
 
 
 _REFUSED = ("authentication failed", "pg_hba.conf")

@@ -14,6 +14,8 @@ from experiments.errors import EnvironmentFault, ServerDied, UserError
 _GONE_CLASSES = ("08", "58")
 _GONE = ("57P01", "57P02", "57P03")
 _DISK_FULL = "53100"
+_IN_THE_WAY = ("42P07", "42809", "2BP01")
+"""A table or view of a name that we need, which is not ours to replace."""
 _OURS = re.compile(r"experiments\.errors\.(\w+): (.*)", re.DOTALL)
 
 
@@ -30,7 +32,7 @@ def translated(server: str) -> Iterator[None]:
     ServerDied
         The server, or one that it needs, has ended, is starting or has dropped the connection.
     UserError
-        The one that our code raised inside the server, or a full disk.
+        The one that our code raised inside the server, a full disk, or a table in the way.
     """
     try:
         yield
@@ -53,6 +55,11 @@ def _mendable(error: psycopg2.Error, server: str) -> UserError | None:
     message = error.diag.message_primary or ""
     if error.pgcode == _DISK_FULL:
         return EnvironmentFault(f"{server} has no disk space left ({message})")
+    if error.pgcode in _IN_THE_WAY:
+        return EnvironmentFault(
+            f"{server} holds what a run of ours did not make ({message}): "
+            "drop that, or --fresh starts over with an empty database"
+        )
     found = _OURS.match(message)
     kind = getattr(errors, found[1], None) if found else None
     if found is None or not (isinstance(kind, type) and issubclass(kind, UserError)):

@@ -94,10 +94,13 @@ def serve(
     _own_folder(data, account)
     if account:
         _become(account)  # from here on, for what follows writes where that user may make links
+    if folder.exists() and folder.stat().st_uid != os.geteuid():
+        owner = account.pw_name if account else str(os.geteuid())
+        raise EnvironmentFault(
+            f"{folder} belongs to another user: chown -R {owner} {folder}, or --fresh starts over"
+        )
     if not (folder / "PG_VERSION").exists():
         _initialise(tree, folder, password)
-    elif folder.stat().st_uid != os.geteuid():
-        raise EnvironmentFault(f"{folder} belongs to another user: remove it or run as its owner")
     _configure(folder, address, port, client_networks)
     _remove_torn_lock(folder)
     environment = {

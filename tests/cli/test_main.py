@@ -5,12 +5,15 @@ from __future__ import annotations
 import errno
 import io
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from experiments.cli import reproduce
 from experiments.cli.main import main
 from experiments.cli.progress import duration
+from experiments.errors import ReproduceError
 
 
 @pytest.mark.parametrize(
@@ -25,6 +28,15 @@ from experiments.cli.progress import duration
         (["--list", "--figure", "nope"], ["unknown figure 'nope'"]),
         (["--plan", "--all", "--figure", "nope"], ["unknown figure 'nope'"]),
         (["--list", "--doctor"], ["one command at a time"]),
+        (["--figure"], ["--figure", "expected at least one argument"]),
+        (["--figur", "9b"], ["unrecognized arguments: --figur 9b"]),
+        (["--all", "--workers", "two"], ["--workers", "invalid int value: 'two'"]),
+        (["--all", "--scale", "SMOKE"], ["unknown scale 'SMOKE'", "did you mean 'smoke'"]),
+        (["--all", "--seed", "-1"], ["--seed -1", "0 to"]),
+        (["--plan", "--seed", str(2**31 - 2), "--repeat", "3"], ["--seed", "0 to 2147483645"]),
+        (["--all", "--repeat", "0"], ["--repeat 0", "1 to 100"]),
+        (["--plan", "--repeat", "1000000"], ["--repeat 1000000", "1 to 100"]),
+        (["--clean", "--figure", "9b"], ["--clean removes all runs", "--fresh"]),
         (["--all", "--workers", "0"], ["--workers 0", "1 to 8"]),
         (["--plan", "--protocol", "papr"], ["unknown protocol 'papr'", "equal"]),
         (["--all", "--runtime", "docker"], ["--runtime docker", "local processes"]),
@@ -81,8 +93,21 @@ def test_repeats_are_runs_with_other_seeds(capsys: pytest.CaptureFixture[str]) -
     runs = json.loads(capsys.readouterr().out)
     of_ctq = [run["spec"]["seed"] for run in runs if run["spec"]["approach"] == "ctq"]
     assert of_ctq == [7, 8, 9]
-    assert main([*asked, "--repeat", "0"]) == 2
-    assert "--repeat 0: at least 1" in capsys.readouterr().err
+
+
+def test_a_figure_that_fails_does_not_keep_the_others_from_being_built(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(name: str, *_: object) -> list[str]:
+        if name == "9b":
+            raise ReproduceError("9b.ipynb: cell 5 failed")
+        return [f"{name}.png"]
+
+    monkeypatch.setattr(reproduce, "_build", build)
+    options = Namespace(json=False, quiet=True, scale="smoke")
+    with pytest.raises(ReproduceError, match=r"^figure 9b: 9b\.ipynb: cell 5 failed$"):
+        reproduce.reproduce([], ["9a", "9b", "9c"], options)
+    assert capsys.readouterr().out == "9a.png\n9c.png\n"
 
 
 @pytest.mark.parametrize(

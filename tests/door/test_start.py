@@ -207,3 +207,13 @@ def test_any_python_3_can_open_the_door() -> None:
     names = ["paths", "errors", "cli/machine", "cli/environment", "cli/setup", "cli/doctor"]
     for file in (checkout / "reproduce.py", *(checkout / f"experiments/{n}.py" for n in names)):
         ast.parse(file.read_text(encoding="utf-8"), str(file), feature_version=(3, 8))
+
+
+def test_a_state_folder_that_cannot_be_one_is_named(door: Door) -> None:
+    (door.root / "file").touch()
+    for wrong in (door.root / "file", door.root / "file" / "below"):
+        done = door.start("--list", CEREBRO_DS_HOME=str(wrong))
+        assert done.returncode == 2
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"reproduce.py: {wrong}/environments: cannot be made")
+        assert "set CEREBRO_DS_HOME to" in line

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import subprocess
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,34 +13,8 @@ from experiments.mop.store import ModelStore
 from experiments.paths import state
 from experiments.specs.load import approaches
 from experiments.specs.topology import SEGMENT, WORKER
+from tests.conftest import Disk
 from tests.faults.harness import RUN_SECONDS, FaultyRun, Kill, small_spec
-
-Disk = Callable[[Path, str], None]
-
-
-@pytest.fixture
-def disk() -> Iterator[Disk]:
-    """``disk(folder, size)``: mounts a small disk there, or gives the one that is there a size."""
-    mounted: list[Path] = []
-
-    def mount(folder: Path, size: str) -> None:
-        options = ["-o", f"size={size}"]
-        if folder in mounted:
-            options[1] += ",remount"
-        folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-        mounted.append(folder)
-
-    yield mount
-    for folder in set(mounted):
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def finished(run: FaultyRun) -> int:

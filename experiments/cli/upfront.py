@@ -1,0 +1,38 @@
+"""What is refused before anything starts, for all runs at once: folders, data, memory, disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from experiments import datasets
+from experiments.cli import machine
+from experiments.errors import EnvironmentFault
+from experiments.paths import ARTIFACTS_VARIABLE, STATE_VARIABLE, Artifacts, state
+from experiments.runner.execute import check_machine
+from experiments.runner.plan import PlannedRun
+
+
+def check(runs: Sequence[PlannedRun]) -> None:
+    """Raise :class:`~experiments.errors.UserError` for the first thing that is not as it must be.
+
+    Parameters
+    ----------
+    runs : those that are to be carried out.
+    """
+    here = state()
+    problem = machine.closed_problem(here.root, STATE_VARIABLE)
+    for folder in (here.root, here.datasets, here.clusters, here.stores):
+        problem = problem or machine.folder_problem(folder, STATE_VARIABLE)
+    for folder in (Artifacts().root, Artifacts().runs):
+        problem = problem or machine.folder_problem(folder, ARTIFACTS_VARIABLE)
+    if problem:
+        raise EnvironmentFault(problem)
+    for run in runs:
+        for folder in (run.folder.root, here.clusters / run.name, here.stores / run.name):
+            if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+                raise EnvironmentFault(
+                    f"{folder}: cannot be written by this user; give the command as its owner"
+                )
+        datasets.check(run.spec.dataset, run.spec.workers, run.spec.seed)
+        check_machine(run.spec)
