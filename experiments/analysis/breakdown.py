@@ -210,4 +210,6 @@ def _notes(breakdown: pd.DataFrame, paper: Reference) -> tuple[str, ...]:
         notes.append(f"{panels.NOTE_MARK} {note}{shown}")
     if breakdown["paper_imputed"].any():
         notes.append(IMPUTED_NOTE)
+    if paper.remark:
+        notes.append(paper.remark)
     return tuple(notes)

@@ -16,6 +16,7 @@ from experiments.errors import DataError, SpecError
 
 COLUMNS = (
     *("source", "experiment", "dataset", "stands_for", "classes", "workers", "evidence"),
+    "protocol",
     *("approach", "title", "paper_row", "run", "seed", "model", "config", "epoch", "rows"),
     *tidy.MEASURES,
     *("measure", "value", "diverged", "best"),
@@ -42,8 +43,8 @@ def table(
         One row per configuration, epoch, approach and seed (``source`` is ``here``), and one per
         row of the paper and epoch (``source`` is ``paper``), with :data:`COLUMNS`:
 
-        ``experiment, dataset, stands_for, classes, workers, evidence`` what was run; ``stands_for``
-        is the paper's data set
+        ``experiment, dataset, stands_for, classes, workers, evidence, protocol`` what was run;
+        ``stands_for`` is the paper's data set
         ``approach, title, paper_row`` as in :func:`experiments.analysis.breakdown.table`
         ``run, seed, model, config, epoch, rows`` whose measure it is, on how many rows
         ``loss, top1_error, top5_error, auc`` as evaluated; empty where not recorded or NaN
@@ -109,6 +110,7 @@ def _ours(run: Run, labels: Mapping[str, ApproachLabel]) -> list[dict[str, Any]]
         "stands_for": PAPER_DATASETS.get(spec.experiment),
         "classes": run.classes,
         "evidence": run.evidence,
+        "protocol": str(spec.protocol),
         "title": label.title,
         "paper_row": label.paper,
         "measure": measure,

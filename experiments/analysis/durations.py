@@ -43,7 +43,7 @@ def execution(run: Run) -> float:
     """
     total = start = last = 0
     is_open = False
-    finished: set[int] = set()
+    finished: set[tuple[int, int | None]] = set()
     for event in run.events:
         if event.kind in {"run_started", "epoch_started"}:
             total += last - start if is_open else 0
@@ -54,13 +54,13 @@ def execution(run: Run) -> float:
             if event.kind == "epoch_finished":
                 total += last - start
                 is_open = False
-                finished.add(event.epoch)
-    expected = set(range(1, run.spec.epochs + 1))
+                finished.add((event.epoch, event.model))
+    one_by_one = any(model is not None for _, model in finished)
+    models = range(len(run.spec.configs)) if one_by_one else (None,)
+    expected = {(epoch, model) for epoch in range(1, run.spec.epochs + 1) for model in models}
     if is_open or finished != expected:
-        raise DataError(
-            f"{run.folder}: the journal shows start and end of epochs {sorted(finished)}, "
-            f"the run's specification has {sorted(expected)}"
-        )
+        differ = sorted({epoch for epoch, _ in finished ^ expected}) or "of the last start"
+        raise DataError(f"{run.folder}: the journal lacks the start or the end of epochs {differ}")
     return total / 1e9
 
 

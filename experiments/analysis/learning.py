@@ -46,7 +46,7 @@ def figure(
         ),
         subtitle=(
             "Each approach's best configuration: lowest at the last epoch · "
-            f"{count(seeds, 'seed')}{' (mean)' if seeds > 1 else ''}"
+            f"{count(seeds, 'seed')}{' (mean)' if seeds > 1 else ''} · protocol {first['protocol']}"
         ),
         rows=[_row(table, experiment, paper) for experiment in experiments],
         styles=_styles(table, labels, paper),
@@ -194,4 +194,5 @@ def _notes(
         notes.append("Lines: means over the seeds. Whiskers: smallest and largest over the seeds.")
     if (table["source"] == "paper").any():
         notes += [f"{NOTE_MARK} {note}" for note in paper.notes.values()]
+        notes += [paper.remark] if paper.remark else []
     return notes

@@ -27,6 +27,7 @@ class Reference:
     rows : per row of the paper, one value per column; ``None`` where the paper has none.
     imputed : per row, the columns the original release typed in or copied instead of measuring.
     notes : per row, what a reader must know before comparing.
+    remark : the same of the whole figure; empty where there is nothing.
     """
 
     figure: str
@@ -40,6 +41,7 @@ class Reference:
     rows: Mapping[str, tuple[float | None, ...]]
     imputed: Mapping[str, frozenset[str]]
     notes: Mapping[str, str]
+    remark: str
 
     def value(self, row: str, column: str) -> float | None:
         """The paper's value, or ``None`` where it has none."""
@@ -104,4 +106,5 @@ def _entry(figure: str, entry: Mapping[str, Any]) -> Reference:
         rows=rows,
         imputed=imputed,
         notes=dict(entry["notes"]),
+        remark=str(entry.get("remark", "")),
     )

@@ -126,7 +126,7 @@ def by_experiment(runs: Sequence[Run]) -> Mapping[str, Sequence[Run]]:
     ------
     SpecError
         There is no run, those of one experiment are not :func:`comparable`, or two experiments
-        differ in kind of evidence, scale or protocol.
+        differ in kind of evidence, scale, protocol or number of workers.
     """
     groups: dict[str, list[Run]] = {}
     for run in runs:
@@ -134,13 +134,13 @@ def by_experiment(runs: Sequence[Run]) -> Mapping[str, Sequence[Run]]:
     if not groups:
         raise SpecError("a figure needs at least one finished run")
     shared = {
-        (first.evidence, first.spec.scale, first.spec.protocol)
+        (first.evidence, first.spec.scale, str(first.spec.protocol), first.spec.workers)
         for first in map(comparable, groups.values())
     }
     if len(shared) > 1:
         raise SpecError(
             f"one figure cannot show {', '.join(groups)}: "
-            f"they differ in evidence, scale or protocol ({sorted(shared)})"
+            f"they differ in evidence, scale, protocol or workers ({sorted(shared)})"
         )
     return groups
 

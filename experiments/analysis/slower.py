@@ -24,6 +24,7 @@ def sentence(where: str, curves: pd.DataFrame) -> str:
     curves : rows of :func:`experiments.analysis.curves.drawn`.
     """
     speeds = _speeds(curves)
+    silent = [title for title in map(str, curves["title"].unique()) if title not in speeds]
     of_ma = curves.loc[curves["approach"] == MA, "title"]
     mine = None if of_ma.empty else speeds.pop(of_ma.iloc[0], None)
     if mine is None:
@@ -33,7 +34,7 @@ def sentence(where: str, curves: pd.DataFrame) -> str:
     ma = _mean(mine)
     faster = [title for title in speeds if ma - _mean(speeds[title]) > CLOSE * ma]
     if len(faster) == len(speeds):
-        verdict = "MA learns slower than every other approach"
+        verdict = f"MA learns slower than every other approach{' that has a curve' * bool(silent)}"
     elif faster:
         rest = ", ".join(title for title in speeds if title not in faster)
         verdict = f"MA learns slower than {', '.join(faster)}, but not than {rest}"
@@ -48,13 +49,12 @@ def sentence(where: str, curves: pd.DataFrame) -> str:
 
 
 def _speeds(curves: pd.DataFrame) -> dict[str, list[float]]:
-    """Per curve, one mean over the epochs for each seed; without those that are not finite."""
+    """Per curve, one mean over the epochs for each seed; without curves that are not finite."""
     found: dict[str, list[float]] = {}
     for (title, _), part in curves.groupby(["title", "seed"], dropna=False, sort=False):
         mean = part["value"].astype(float).mean(skipna=False)
-        if math.isfinite(mean):
-            found.setdefault(str(title), []).append(mean)
-    return found
+        found.setdefault(str(title), []).append(mean)
+    return {title: means for title, means in found.items() if all(map(math.isfinite, means))}
 
 
 def _mean(values: list[float]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -49,14 +49,19 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
         )
         for experiment, group in experiments.items()
     ]
+    papers = [end_to_end.paper_table(experiment, references) for experiment in experiments]
+    remarks = [paper.remark for paper in papers if paper is not None and paper.remark]
     return sheet.draw(
         title=(
             f"Table 6 · End-to-end time and resources · {first.evidence}, {first.spec.scale} scale"
         ),
-        subtitle=f"here in seconds · in grey: the paper, in hours · {_seeds(table)}",
+        subtitle=(
+            f"here in seconds · in grey: the paper, in hours · {_seeds(table)} · "
+            f"protocol {first.spec.protocol}"
+        ),
         columns=_columns(),
         groups=groups,
-        notes=_footnotes(table, notes),
+        notes=_footnotes(table, notes, dict.fromkeys(remarks)),
     )
 
 
@@ -177,7 +182,7 @@ class _Notes:
         return _NUMBERS[self.texts.index(words)]
 
 
-def _footnotes(table: pd.DataFrame, notes: _Notes) -> list[str]:
+def _footnotes(table: pd.DataFrame, notes: _Notes, remarks: Iterable[str]) -> list[str]:
     bases = table.drop_duplicates("experiment")
     names = ", ".join(
         f"{dataset_title(dataset)}: {base}"
@@ -198,6 +203,7 @@ def _footnotes(table: pd.DataFrame, notes: _Notes) -> list[str]:
             + ", ".join(f"{title} stands beside its {row}" for title, row in pairs)
             + "."
         )
+    lines += remarks
     if table["interrupted"].any():
         lines.append(
             f"{INTERRUPTED_MARK} Interrupted: the time that the run lay dead does not count, but "

@@ -61,6 +61,7 @@ class DaskWorkers:
     def __init__(self, context: RunContext) -> None:
         self._topology = context.topology
         self._dataset = str(context.dataset.root)
+        self._block_bytes = context.spec.protocol.buffer_bytes
         self._client: Any = None
         self._cancelled = False
         self._running: set[Any] = set()
@@ -76,7 +77,15 @@ class DaskWorkers:
         self, worker: int, kind: str, job: Mapping[str, Any], source: str, target: str | None
     ) -> Report:
         return self._on(
-            worker, partition_files.run_unit, kind, job, self._dataset, worker, source, target
+            worker,
+            partition_files.run_unit,
+            kind,
+            job,
+            self._dataset,
+            worker,
+            source,
+            target,
+            self._block_bytes,
         )
 
     def cancel(self) -> None:

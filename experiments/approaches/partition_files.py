@@ -21,8 +21,6 @@ from experiments.models.session import Session
 from experiments.models.worker import TRAIN, Report, Rows, UnitWorker, merge
 from experiments.specs.topology import CACHE_BYTES, CACHE_BYTES_VARIABLE
 
-BLOCK_BYTES = 4 * 2**20
-
 _cancelled = threading.Event()
 
 
@@ -64,6 +62,7 @@ def run_unit(
     partition: int,
     source: str,
     target: str | None,
+    block_bytes: int,
 ) -> Report:
     """Load a state, train or evaluate one partition, dump the state.
 
@@ -71,13 +70,14 @@ def run_unit(
     ----------
     dataset : folder of the prepared data set.
     source, target : files of the state before and after; an evaluation has no target.
+    block_bytes : of the rows that are read, and cached, at once.
     """
     worker = _worker()
     reports = [worker.load_file(job, Path(source))]
     worker.start(kind, job)
     data = _open(dataset)
     part = data.partition("train" if kind == TRAIN else "valid", partition)
-    block = max(1, BLOCK_BYTES // part.x[0].nbytes)
+    block = max(1, block_bytes // part.x[0].nbytes)
     for start in range(0, len(part.y), block):
         key = (dataset, kind, partition, start)
         worker.feed(kind, key, functools.partial(_read, part, start, start + block, data.classes))

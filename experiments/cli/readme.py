@@ -1,8 +1,8 @@
 """The part of README.md that shows the figures: made from specs and built figures, and checked.
 
-Beside the pictures lies ``index.json``: for each, its own digest, the scale, the notebook that drew
-it and the approaches whose runs it shows. So a picture that no longer fits is told from one that
-does, without a run.
+Beside the pictures lies ``index.json``: for each, its own digest, the scale, what its runs were
+told to do, and the notebook, the analysis and the paper's values that it was drawn with. So a
+picture that no longer fits is told from one that does, without a run.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from PIL import Image
 
 from experiments.analysis.names import FigureFiles
 from experiments.analysis.notebooks import Parameters, fingerprint, why_stale
-from experiments.analysis.runs import load_result
 from experiments.errors import DataError, SpecError
 from experiments.files import write_atomically
 from experiments.paths import PICTURES, README, Artifacts
-from experiments.specs.load import FigureRow, approaches, approaches_of, figures
+from experiments.runner.plan import plan
+from experiments.specs.load import SCALES, FigureRow, approaches, approaches_of, figures
 
 SECTION = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- /figures -->)", re.DOTALL)
 WIDTH = 1600
@@ -78,10 +78,9 @@ def problems(readme: Path = README, pictures: Path = PICTURES) -> Iterator[str]:
             yield f"{path}: {path.stat().st_size} bytes are more than {MOST_BYTES}"
         if _digest(path.read_bytes()) != said.get("picture"):
             yield f"{path}: is not the picture that was made"
-        if _notebook(row) != said.get("notebook"):
-            yield f"{path}: made by another notebook"
-        if _taking_part(row) != said.get("approaches"):
-            yield f"{path}: made of other approaches than {_names(_taking_part(row))}"
+        for part, now in _made_of(row, str(said.get("scale"))).items():
+            if now != said.get(part):
+                yield f"{path}: made with other {part} than there are now"
     for path in pictures.glob("*.png"):
         if path.stem not in figures():
             yield f"{path}: there is no such figure"
@@ -112,21 +111,32 @@ def _origin(row: FigureRow, scale: str) -> dict[str, Any]:
         raise SpecError(f"figure {row.id} is not built at {scale} scale: {mend}") from None
     except (OSError, ValueError, KeyError, TypeError):
         raise SpecError(f"{sidecar} is damaged: {mend}") from None
-    folders = tuple(Artifacts().run(name).root for name in runs)
-    stale = why_stale(row.id, Parameters(scale, folders))
-    if {load_result(folder)["spec"]["approach"] for folder in folders} != {*_taking_part(row)}:
-        stale = "changed: approaches"
+    if {*runs} != {run.name for run in plan(row.experiments, scale)}:
+        stale: str | None = "made of other runs than would be made now"
+    else:
+        folders = tuple(Artifacts().run(name).root for name in runs)
+        stale = why_stale(row.id, Parameters(scale, folders))
     if stale:
         raise SpecError(f"figure {row.id} at {scale} scale: {stale}; {mend}")
-    return {"scale": scale, "notebook": _notebook(row), "approaches": _taking_part(row)}
+    return {"scale": scale, **_made_of(row, scale)}
+
+
+def _made_of(row: FigureRow, scale: str) -> dict[str, Any]:
+    """Digests of what a figure is made of, by what a reader calls it; nothing for no such scale."""
+    if scale not in SCALES:
+        return {}
+    drawn = fingerprint(row.id, Parameters("", ()))
+    specs = [run.spec.to_json() for run in plan(row.experiments, scale)]
+    return {
+        "experiments or approaches": _digest(json.dumps(specs, sort_keys=True).encode()),
+        "notebook": drawn["notebook"],
+        "analysis": drawn["analysis"],
+        "values of the paper": drawn["paper's values"],
+    }
 
 
 def _built(row: FigureRow, scale: str) -> FigureFiles:
     return Parameters(scale, ()).files(row.id)
-
-
-def _notebook(row: FigureRow) -> str:
-    return str(fingerprint(row.id, Parameters("", ()))["notebook"])
 
 
 def _taking_part(row: FigureRow) -> list[str]:

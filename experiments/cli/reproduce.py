@@ -16,7 +16,7 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     """Carry out the runs one after the other, then build the figures that were asked for.
 
     Runs that are done are reused unless ``--fresh``; a figure is built again only if something it
-    is made from changed. One that fails does not keep the others from being built.
+    is made from changed. A notebook that fails does not keep the others from being built.
     """
     pending = [run for run in runs if run.state is not RunState.DONE]
     if pending:

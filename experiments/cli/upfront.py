@@ -35,4 +35,4 @@ def check(runs: Sequence[PlannedRun]) -> None:
                     f"{folder}: cannot be written by this user; give the command as its owner"
                 )
         datasets.check(run.spec.dataset, run.spec.workers, run.spec.seed)
-        check_machine(run.spec)
+    check_machine([run.spec for run in runs])

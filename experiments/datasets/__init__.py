@@ -4,7 +4,7 @@
 A new data set is one module with one class (see ``source.py``) and one line in ``registry.py``.
 """
 
-from experiments.datasets.preparation import check, fingerprint, prepare
+from experiments.datasets.preparation import check, fingerprint, is_prepared, prepare
 from experiments.datasets.prepared import Partition, PreparedDataset, one_hot
 from experiments.datasets.registry import SOURCES, find_source
 from experiments.datasets.shuffle import Permutation
@@ -23,6 +23,7 @@ __all__ = [
     "check",
     "find_source",
     "fingerprint",
+    "is_prepared",
     "one_hot",
     "prepare",
 ]

@@ -43,6 +43,12 @@ def fingerprint(spec: DatasetSpec, partitions: int, seed: int) -> str:
     return Recipe.of(spec, find_source(spec.name), partitions, seed).fingerprint
 
 
+def is_prepared(spec: DatasetSpec, partitions: int, seed: int) -> bool:
+    """Whether the folder that :func:`prepare` would make is there."""
+    recipe = Recipe.of(spec, find_source(spec.name), partitions, seed)
+    return (state().datasets / recipe.folder).exists()
+
+
 def check(spec: DatasetSpec, partitions: int, seed: int, root: Path | None = None) -> None:
     """Refuse at once what :func:`prepare` would refuse without reading a row.
 

@@ -14,11 +14,10 @@ import numpy.typing as npt
 
 TOP_K = 5
 
-BIN_WIDTH = 1 / 64
-"""Width of a bin of :attr:`Counts.ranks`, in logits. Rows of one bin count as ties."""
-
-HIGHEST = 16.0
-"""Logits beyond this, in either direction, share the outermost bin."""
+SMALLEST, LARGEST, BINS = 1e-3, 1e4, 8192
+"""Scores, in logits, are binned by the logarithm of ``1 + |score| / SMALLEST``, :data:`BINS` on
+each side of zero up to :data:`LARGEST`: 0.2 % of a score wide, or 2e-6 near zero. Rows of one bin
+count as ties."""
 
 Ranks = Mapping[str, list[int]]
 """Rows of the first and of the second class per bin of their score; JSON-able."""
@@ -33,16 +32,27 @@ class Counts:
     rows : how many there were.
     loss_sum : cross-entropy summed over rows, without the L2 term, in nats.
     top1_correct, top5_correct : rows whose label has the highest, or one of the five highest,
-        logits. A row whose logits are not finite has no answer.
-    ranks : with two classes, rows of each per bin of the second logit minus the first; without
-        them the area under the ROC curve could not be had for several partitions together.
+        logits, the first of equal ones. A row whose logits are not finite has no answer.
     """
 
     rows: int = 0
     loss_sum: float = 0.0
     top1_correct: int = 0
     top5_correct: int = 0
-    ranks: dict[str, list[int]] = field(default_factory=dict)
+    _histogram: npt.NDArray[np.int64] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def ranks(self) -> dict[str, list[int]]:
+        """With two classes, rows of each by the second logit minus the first.
+
+        Without them the area under the ROC curve could not be had for several partitions together.
+        Rows without an answer are left out.
+        """
+        if self._histogram is None:
+            return {}
+        found = np.flatnonzero(self._histogram.any(axis=1))
+        names = map(str, (found - BINS).tolist())
+        return dict(zip(names, self._histogram[found].tolist(), strict=True))
 
     def add(self, logits: npt.NDArray[np.float32], y: npt.NDArray[np.int16]) -> None:
         """Count a batch.
@@ -57,23 +67,29 @@ class Counts:
         with np.errstate(invalid="ignore", over="ignore"):
             wide = logits.astype(np.float64)
             wide -= wide.max(axis=1, keepdims=True)
-            own = wide[np.arange(len(labels)), labels]
-            losses = np.log(np.exp(wide).sum(axis=1)) - own
-            above = (wide > own[:, None]).sum(axis=1)
+            own = wide[np.arange(len(labels)), labels][:, None]
+            losses = np.log(np.exp(wide).sum(axis=1)) - own[:, 0]
+        earlier = np.arange(logits.shape[1]) < labels[:, None]
+        above = ((wide > own) | ((wide == own) & earlier)).sum(axis=1)
         self.rows += len(labels)
         self.loss_sum += float(losses.sum())
-        self.top1_correct += int((answered & (wide.argmax(axis=1) == labels)).sum())
+        self.top1_correct += int((answered & (above == 0)).sum())
         self.top5_correct += int((answered & (above < TOP_K)).sum())
         if logits.shape[1] == 2:
-            self._rank(np.where(answered, wide[:, 1] - wide[:, 0], 0.0), labels)
+            self._rank((wide[:, 1] - wide[:, 0])[answered], labels[answered])
 
     def _rank(self, scores: npt.NDArray[np.float64], labels: npt.NDArray[np.intp]) -> None:
-        bins = np.floor(np.clip(scores, -HIGHEST, HIGHEST) / BIN_WIDTH).astype(int)
-        found, where = np.unique(bins, return_inverse=True)
-        counts = np.zeros((len(found), 2), int)
-        np.add.at(counts, (where, labels), 1)
-        batch = dict(zip(map(str, found.tolist()), counts.tolist(), strict=True))
-        self.ranks = add_ranks((self.ranks, batch))
+        if self._histogram is None:
+            self._histogram = np.zeros((2 * BINS + 1, 2), np.int64)
+        np.add.at(self._histogram, (BINS + bins(scores), labels), 1)
+
+
+def bins(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """The bin of each score, from -:data:`BINS` to :data:`BINS`."""
+    sizes = np.log1p(np.minimum(np.abs(scores), LARGEST) / SMALLEST)
+    steps = np.rint(sizes * (BINS / np.log1p(LARGEST / SMALLEST)))
+    signed: npt.NDArray[np.float64] = np.sign(scores) * steps
+    return signed.astype(np.int64)
 
 
 def add_ranks(parts: Iterable[Ranks]) -> dict[str, list[int]]:

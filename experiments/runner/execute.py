@@ -14,14 +14,14 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import psutil
 
 from experiments import __version__
 from experiments.approaches.base import find
-from experiments.datasets import find_source
+from experiments.datasets import find_source, is_prepared
 from experiments.errors import EnvironmentFault, ReproduceError, UserError
 from experiments.files import write_atomically
 from experiments.lifetime import SUPERVISOR_VARIABLE
@@ -38,8 +38,9 @@ WORKER_BYTES = 900 * 2**20
 """Memory of a process that trains: TensorFlow, a small model and its shard (measured: 0.5 to
 0.7 GB)."""
 
-DATA_COPIES = 3
-"""On disk: the prepared partitions, the loaded table and the packed one."""
+TABLES = 2
+"""Copies of the data in a database: the loaded table and the packed one. The prepared partitions
+are another, which all approaches share."""
 
 SPARE_BYTES = 2**30
 """Beyond the data: server files, model states, logs."""
@@ -71,7 +72,7 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
         After everything started has been stopped. Finished units are kept.
     """
     approach = find(run.spec.approach)
-    check_machine(run.spec)
+    check_machine([run.spec])
     folder = run.folder
     root = state().clusters / run.name
     stores = state().stores / run.name
@@ -187,30 +188,43 @@ def _record(run: PlannedRun) -> dict[str, object]:
     }
 
 
-def check_machine(spec: RunSpec) -> None:
+def check_machine(specs: Sequence[RunSpec]) -> None:
     """Refuse before anything starts what this machine cannot hold.
+
+    Parameters
+    ----------
+    specs : runs to be carried out one after the other; their data sets stay, their databases go.
 
     Raises
     ------
     EnvironmentFault
         Too little memory or disk; the message says how much is needed and what to do.
     """
-    shape = find_source(spec.dataset.name).info.input_shape
-    data = 4 * math.prod(shape) * (spec.dataset.train_rows + spec.dataset.valid_rows)
-    memory = spec.workers * WORKER_BYTES + min(data, spec.workers * CACHE_BYTES)
-    available = psutil.virtual_memory().available
-    if available < memory:
-        raise EnvironmentFault(
-            f"{spec.experiment} needs about {memory / 2**30:.1f} GiB of memory for "
-            f"{spec.workers} workers and {available / 2**30:.1f} GiB are free: use fewer with "
-            "--workers, or a smaller --scale"
-        )
+    for spec in specs:
+        data = _data_bytes(spec)
+        memory = spec.workers * WORKER_BYTES + min(data, spec.workers * CACHE_BYTES)
+        available = psutil.virtual_memory().available
+        if available < memory:
+            raise EnvironmentFault(
+                f"{spec.experiment} needs about {memory / 2**30:.1f} GiB of memory for "
+                f"{spec.workers} workers and {available / 2**30:.1f} GiB are free: use fewer with "
+                "--workers, or a smaller --scale"
+            )
     root = state().root
     root.mkdir(parents=True, exist_ok=True)
-    disk = DATA_COPIES * data + SPARE_BYTES
+    prepared = {(spec.dataset, spec.workers, spec.seed): _data_bytes(spec) for spec in specs}
+    largest = max(specs, key=_data_bytes)
+    there = sum(size for part, size in prepared.items() if is_prepared(*part))
+    disk = sum(prepared.values()) - there + TABLES * _data_bytes(largest) + SPARE_BYTES
     free = shutil.disk_usage(root).free
     if free < disk:
         raise EnvironmentFault(
-            f"{spec.experiment} needs about {disk / 2**30:.1f} GiB of disk and {root} has "
+            f"{largest.experiment} needs about {disk / 2**30:.1f} GiB of disk"
+            f"{', with all data sets asked for,' if len(prepared) > 1 else ''} and {root} has "
             f"{free / 2**30:.1f} GiB free: free some, or set {STATE_VARIABLE} to another folder"
         )
+
+
+def _data_bytes(spec: RunSpec) -> int:
+    shape = find_source(spec.dataset.name).info.input_shape
+    return 4 * math.prod(shape) * (spec.dataset.train_rows + spec.dataset.valid_rows)

@@ -18,9 +18,10 @@ from experiments.specs.model import RunSpec
 def parts(spec: RunSpec) -> dict[str, str]:
     """The parts of a run's fingerprint: ``spec``, ``lock``, and ``code of <room>`` for each room.
 
-    Code counts if the approach's module imports it, directly or not, or the database extension that
-    it uses does; the specification files count through the spec they produce. The data set's
-    content follows from spec, seed and the code of ``datasets``.
+    Code counts if the approach's module or the driver imports it, directly or not, or the database
+    extension that it uses does; how roles are started does not. The specification files count
+    through the spec they produce. The data set's content follows from spec, seed and the code of
+    ``datasets``.
     """
     digests = {
         "spec": _digest([json.dumps(spec.to_json(), sort_keys=True).encode()]),

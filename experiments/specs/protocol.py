@@ -34,7 +34,7 @@ class Protocol:
     training_set_pass : evaluate every model on the training set as well at the end of an epoch.
     mid_epoch_validation : validate after every unit, not only at the end of an epoch.
     storage : of packed tables: ``external`` (as they are), ``lz4`` or ``pglz``.
-    buffer_bytes : bytes of rows packed into one buffer.
+    buffer_bytes : bytes of rows in one buffer of a packed table, or read at once from a file.
     rebuild_on_hop : build the model anew for every unit.
     reset_optimizer : forget Adam's moments at every hop.
     caches : keep decoded buffers in the process that trains.
@@ -43,7 +43,6 @@ class Protocol:
     """
 
     name: str
-    title: str
     training_set_pass: bool
     mid_epoch_validation: bool
     storage: str
@@ -71,12 +70,12 @@ class Protocol:
             problem = "is missing" if switch in known else "is not a switch"
             raise SpecError(f"protocols.toml: {name}.{switch} {problem}")
         for switch, values in _BUILT.items():
-            if row[switch] not in values:
+            if (type(row[switch]), row[switch]) not in [(type(value), value) for value in values]:
                 can = " or ".join(map(repr, values))
                 raise SpecError(
                     f"protocols.toml: {name}.{switch} = {row[switch]!r}: this version knows {can}"
                 )
         size = row["buffer_bytes"]
-        if not isinstance(size, int) or size < 1:
+        if type(size) is not int or size < 1:
             raise SpecError(f"protocols.toml: {name}.buffer_bytes = {size!r}: bytes, at least 1")
         return cls(name=name, **row)

@@ -133,6 +133,7 @@ def test_an_approach_without_label_is_refused(tmp_path: Path) -> None:
         ({"CTQ": 0.3, "UDAF": 0.4}, "MA learns slower than every other approach"),
         ({"CTQ": 0.3, "UDAF": 0.6}, "MA learns slower than CTQ, but not than UDAF"),
         ({"CTQ": 0.499, "UDAF": 0.6}, "MA does not learn slower than the others"),
+        ({"CTQ": 0.3, "UDAF": math.nan}, "than every other approach that has a curve"),
         ({}, "no curve but MA's"),
         ({"CTQ": math.nan}, "no curve but MA's"),
     ],

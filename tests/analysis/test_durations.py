@@ -93,12 +93,27 @@ def test_a_run_that_lost_a_worker_or_restarted_a_role_is_marked() -> None:
     assert durations.interrupted(replace(made(WHOLE), restarts=1))
 
 
+def test_an_approach_that_goes_model_by_model_owes_every_epoch_of_every_model() -> None:
+    models = range(len(spec().configs))
+    turns = [
+        (start + place, kind, {**about, "model": model})
+        for model in models
+        for start, number in ((10.0, 1), (100.0, 2))
+        for place, (_, kind, about) in enumerate(epoch(number, 0, 1))
+    ]
+    turns.sort(key=lambda mark: (mark[2]["model"], mark[2]["epoch"]))
+    durations.execution(made([START, ETL, *turns]))
+    last = [mark for mark in turns if (mark[2]["model"], mark[2]["epoch"]) != (models[-1], 2)]
+    with pytest.raises(DataError, match=r"start or the end of epochs \[2\]"):
+        durations.execution(made([START, ETL, *last]))
+
+
 @pytest.mark.parametrize(
     ("marks", "message"),
     [
-        ([START, ETL, *epoch(1, 10, 14)], r"epochs \[1\].*has \[1, 2\]"),
-        ([START, ETL, *epoch(1, 10, 14), *epoch(2, 15, 20)[:2]], r"epochs \[1\]"),
-        ([START, ETL, *epoch(1, 10, 14), *epoch(3, 15, 20)], r"epochs \[1, 3\]"),
+        ([START, ETL, *epoch(1, 10, 14)], r"start or the end of epochs \[2\]"),
+        ([START, ETL, *epoch(1, 10, 14), *epoch(2, 15, 20)[:2]], r"of epochs \[2\]"),
+        ([START, ETL, *epoch(1, 10, 14), *epoch(3, 15, 20)], r"epochs \[2, 3\]"),
     ],
 )
 def test_a_journal_that_lacks_an_epoch_is_refused(marks: Any, message: str) -> None:

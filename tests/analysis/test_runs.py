@@ -69,15 +69,21 @@ def test_restarts_of_roles_are_counted(folder: Path) -> None:
 
 
 def test_experiments_of_one_figure_are_kept_apart(tmp_path: Path) -> None:
-    other = spec(experiment="other", workers=4)
+    other = spec(experiment="other")
     runs = [
         load(write_run(tmp_path / name, run, typical(run, CTQ_S)))
         for name, run in (("a", spec()), ("b", other), ("c", spec(seed=2)))
     ]
     groups = {name: [run.name for run in group] for name, group in by_experiment(runs).items()}
     assert groups == {"breakdown": ["a", "c"], "other": ["b"]}
-    with pytest.raises(SpecError, match="evidence, scale or protocol"):
-        by_experiment([*runs[:1], replace(runs[1], evidence="emulated")])
+    small = replace(protocols()["equal"], name="small")
+    for changed in (
+        replace(runs[1], evidence="emulated"),
+        replace(runs[1], spec=replace(other, workers=4)),
+        replace(runs[1], spec=replace(other, protocol=small)),
+    ):
+        with pytest.raises(SpecError, match="evidence, scale, protocol or workers"):
+            by_experiment([*runs[:1], changed])
     with pytest.raises(SpecError, match="at least one"):
         by_experiment([])
 

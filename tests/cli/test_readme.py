@@ -16,6 +16,7 @@ from experiments.cli import readme
 from experiments.cli.main import main
 from experiments.errors import SpecError
 from experiments.paths import CHECKOUT, PICTURES, README, Artifacts, RunFolder
+from experiments.runner.plan import planned
 from experiments.specs.load import approaches_of, figures, run_spec
 from tests.analysis.synthetic_runs import STANDALONE_S, typical, write_run
 
@@ -73,9 +74,9 @@ def reword(copy: Path) -> None:
         (lambda copy: (copy / "figures" / "9b.png").unlink(), "9b.png: missing"),
         (lambda copy: (copy / "figures" / "index.json").unlink(), "index.json: cannot be read"),
         (lambda copy: (copy / "figures" / "8z.png").touch(), "8z.png: there is no such figure"),
-        (lambda copy: edit_index(copy, "notebook", "0"), "9b.png: made by another notebook"),
-        (lambda copy: edit_index(copy, "approaches", ["ctq"]), "9b.png: made of other approaches"),
-        (lambda copy: edit_index(copy, "scale", "paper"), "not what the specs say"),
+        (lambda copy: edit_index(copy, "notebook", "0"), "9b.png: made with other notebook than"),
+        (lambda copy: edit_index(copy, "analysis", "0"), "9b.png: made with other analysis than"),
+        (lambda copy: edit_index(copy, "scale", "laptop"), "made with other experiments or appro"),
         (retouch, "9b.png: is not the picture that was made"),
         (grow, "bytes are more than 200000"),
         (reword, "README.md: its figures section is not what the specs say"),
@@ -98,7 +99,7 @@ def built(scale: str, drop: str = "") -> None:
                 if approach.id == drop:
                     continue
                 spec = run_spec(experiment, approach.id, scale)
-                folder = Artifacts().run(f"{experiment}-{approach.id}").root
+                folder = planned(spec).folder.root
                 if not folder.exists():
                     write_run(folder, spec, typical(spec, STANDALONE_S))
                 folders.append(folder)
@@ -157,7 +158,7 @@ def test_figures_that_are_not_built_or_stale_are_refused_and_nothing_is_written(
     with pytest.raises(SpecError, match=r"not built at smoke scale: give --figure 9\w --scale sm"):
         readme.rewrite("smoke", *where)
     built("smoke", drop="ma")
-    with pytest.raises(SpecError, match="changed: approaches"):
+    with pytest.raises(SpecError, match="made of other runs than would be made now"):
         readme.rewrite("smoke", *where)
     built("smoke")
     for folder in Artifacts().runs.iterdir():

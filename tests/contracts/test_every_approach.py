@@ -111,7 +111,7 @@ def odd_run(name: str) -> Finished:
 def test_a_model_that_diverges_ends_with_nan_and_not_the_run(name: str) -> None:
     marks = odd_run(name).marks()
     assert not math.isfinite(float(marks[1, 0]["loss"]))
-    assert marks[1, 0]["auc"] == 0.5
+    assert "auc" not in marks[1, 0]
 
 
 @pytest.mark.parametrize("name", approaches())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.models.measures import BIN_WIDTH, Counts, add_ranks, roc_area
+from experiments.models.measures import Counts, add_ranks, bins, roc_area
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int16]
@@ -60,18 +60,33 @@ def test_the_area_is_that_of_all_pairs_of_binned_scores(
     labels[:2] = 0, 1
     logits = np.zeros((rows, 2), np.float32)
     logits[:, 1] = generator.normal(0, spread, rows) + labels * spread
-    binned = np.floor(np.clip(logits[:, 1].astype(float), -16, 16) / BIN_WIDTH)
+    binned = bins(logits[:, 1].astype(float)).astype(np.float32)
     ranks = counted(logits, one_hot(labels, 2)).ranks
-    assert roc_area(ranks) == pytest.approx(area_of_pairs(binned.astype(np.float32), labels))
+    assert roc_area(ranks) == pytest.approx(area_of_pairs(binned, labels))
 
 
-def test_bins_are_fine_enough_for_a_model_that_has_hardly_learned() -> None:
+@pytest.mark.parametrize("middle", [0.0, -1.0])
+@pytest.mark.parametrize("spread", [0.005, 0.1, 1.0, 60.0, 3000.0])
+def test_bins_are_fine_enough(middle: float, spread: float) -> None:
+    """For a model that has hardly learned, and for one that is sure of itself."""
     generator = np.random.default_rng(1)
     labels = generator.integers(0, 2, 2000)
     logits = np.zeros((2000, 2), np.float32)
-    logits[:, 1] = generator.normal(-1, 0.1, 2000) + labels * 0.1
+    logits[:, 1] = middle + generator.normal(0, spread, 2000) + labels * spread
     found = roc_area(counted(logits, one_hot(labels, 2)).ranks)
-    assert found == pytest.approx(area_of_pairs(logits[:, 1], labels), abs=2e-3)
+    assert found == pytest.approx(area_of_pairs(logits[:, 1], labels), abs=0.02)
+
+
+def test_bins_keep_the_order_of_scores() -> None:
+    scores = np.array([-np.inf, -1e5, -3.0, -1e-4, 0.0, 1e-4, 3.0, 3.1, 1e5, np.inf])
+    found = bins(scores)
+    assert (np.diff(found) >= 0).all()
+    assert (found == -bins(-scores)).all()
+
+
+def test_of_equal_logits_the_first_is_the_answer() -> None:
+    counts = counted(np.zeros((10, 10), np.float32), one_hot(np.arange(10), 10))
+    assert (counts.top1_correct, counts.top5_correct) == (1, 5)
 
 
 def test_one_class_has_no_curve() -> None:
@@ -79,9 +94,9 @@ def test_one_class_has_no_curve() -> None:
     assert math.isnan(roc_area(ranks))
 
 
-def test_a_model_that_diverged_has_no_hits_and_an_area_of_one_half() -> None:
+def test_a_model_that_diverged_has_no_hits_and_no_curve() -> None:
     logits = np.full((4, 2), np.nan, np.float32)
     counts = counted(logits, one_hot(np.array([0, 1, 0, 1]), 2))
     assert (counts.top1_correct, counts.top5_correct) == (0, 0)
     assert math.isnan(counts.loss_sum)
-    assert roc_area(counts.ranks) == 0.5
+    assert counts.ranks == {}

@@ -45,10 +45,14 @@ def test_too_little_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_more_data_needs_more(monkeypatch: pytest.MonkeyPatch) -> None:
     free = SimpleNamespace(free=2**30 + 2**25, total=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
-    execute_module.check_machine(SPEC)
-    larger = replace(SPEC, dataset=replace(SPEC.dataset, train_rows=60_000))
-    with pytest.raises(EnvironmentFault, match="of disk"):
-        execute_module.check_machine(larger)
+    unseen = replace(SPEC, seed=987)
+    execute_module.check_machine([unseen])
+    larger = replace(unseen, dataset=replace(SPEC.dataset, train_rows=60_000))
+    with pytest.raises(EnvironmentFault, match="of disk and"):
+        execute_module.check_machine([larger])
+    with pytest.raises(EnvironmentFault, match="with all data sets asked for"):
+        execute_module.check_machine([replace(unseen, seed=900 + each) for each in range(9)])
+    execute_module.check_machine([unseen] * 9)
 
 
 def test_plpython_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ def test_a_row_is_read_as_written() -> None:
         ({"storage": "zip"}, "other.storage = 'zip': this version knows 'external' or 'lz4' or"),
         ({"training_set_pass": True}, "other.training_set_pass = True: this version knows False"),
         ({"buffer_bytes": 0}, "other.buffer_bytes = 0: bytes, at least 1"),
+        ({"caches": 1}, "other.caches = 1: this version knows True or False"),
         ({"cache": True}, "other.cache is not a switch"),
         ({"caches": None}, "other.caches is missing"),
     ],
