@@ -37,6 +37,8 @@ if __name__ == "__main__":
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
         code = 130
+    except SystemExit as done:  # --help and --version
+        code = int(done.code or 0)
     except BrokenPipeError:  # the reader, head for example, has seen enough
         code = 1
     try:
