@@ -1,0 +1,87 @@
+"""Compiled Python: what a page is made of, read at the speed of memory.
+
+Compiled code is kept beside the source, under a name that changes with any source of this folder:
+numba itself would not notice that a function which another one calls has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba.extending import intrinsic
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Xids = npt.NDArray[np.uint32]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FOLDER = Path(__file__).parent
+_digest = hashlib.blake2b(digest_size=8)
+for _path in sorted(_FOLDER.glob("*.py")):
+    _digest.update(_path.read_bytes())
+numba.config.CACHE_DIR = str(_FOLDER / "__pycache__" / f"compiled-{_digest.hexdigest()}")
+
+
+def compiled(function: F) -> F:
+    """Compile on first use, without the interpreter's lock while it runs."""
+    return cast(F, numba.njit(nogil=True, cache=True, error_model="numpy")(function))
+
+
+def inlined(function: F) -> F:
+    """Compile into whoever calls."""
+    return cast(F, numba.njit(nogil=True, inline="always", error_model="numpy")(function))
+
+
+def _copy(typing: Any, target: Any, source: Any, size: Any) -> Any:
+    """LLVM's memcpy between two addresses; the areas must not overlap."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        to, start, count = arguments
+        byte = ir.IntType(8).as_pointer()
+        function = builder.module.declare_intrinsic("llvm.memcpy", [byte, byte, ir.IntType(64)])
+        pointers = [builder.inttoptr(each, byte) for each in (to, start)]
+        builder.call(function, [*pointers, count, ir.Constant(ir.IntType(1), 0)])
+        return context.get_dummy_value()
+
+    return numba.types.void(numba.types.intp, numba.types.intp, numba.types.intp), generate
+
+
+def _copy16(typing: Any, target: Any, source: Any) -> Any:
+    """Sixteen bytes from one address to another, read before any is written."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        wide = ir.VectorType(ir.IntType(8), 16).as_pointer()
+        to, start = (builder.inttoptr(each, wide) for each in arguments)
+        builder.store(builder.load(start, align=1), to, align=1)
+        return context.get_dummy_value()
+
+    return numba.types.void(numba.types.intp, numba.types.intp), generate
+
+
+copy = intrinsic(_copy)
+copy16 = intrinsic(_copy16)
+
+
+@inlined
+def u16(data: Bytes, at: int) -> int:
+    """Unsigned little-endian 16 bits."""
+    return np.int64(data[at]) | np.int64(data[at + 1]) << 8  # type: ignore[return-value]
+
+
+@inlined
+def u32(data: Bytes, at: int) -> int:
+    """Unsigned little-endian 32 bits."""
+    return (  # type: ignore[return-value]
+        np.int64(data[at])
+        | np.int64(data[at + 1]) << 8
+        | np.int64(data[at + 2]) << 16
+        | np.int64(data[at + 3]) << 24
+    )
