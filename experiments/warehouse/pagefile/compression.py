@@ -6,8 +6,6 @@ distance and a length of 3 or more. *lz4*: the block format, literals and matche
 
 from __future__ import annotations
 
-import numpy as np
-
 from experiments.warehouse.pagefile import layout
 from experiments.warehouse.pagefile.native import (
     Bytes,
@@ -16,6 +14,7 @@ from experiments.warehouse.pagefile.native import (
     copy,
     copy16,
     inlined,
+    u8,
     u16,
 )
 
@@ -51,7 +50,7 @@ def pglz(source: Bytes, at: int, stop: int, out: Bytes, begin: int, end: int) ->
     """Expand ``source[at:stop]`` to exactly ``out[begin:end]``; False if it does not fit."""
     to = begin
     while at < stop and to < end:
-        control = np.int64(source[at])
+        control = u8(source, at)
         at += 1
         if control == 0 and at + SLACK <= stop and to + SLACK <= end:
             copy16(out.ctypes.data + to, source.ctypes.data + at)
@@ -64,14 +63,14 @@ def pglz(source: Bytes, at: int, stop: int, out: Bytes, begin: int, end: int) ->
             if control >> item & 1:
                 if at + 2 > stop:
                     return False
-                first = np.int64(source[at])
+                first = u8(source, at)
                 length = (first & 15) + 3
-                distance = (first & 0xF0) << 4 | np.int64(source[at + 1])
+                distance = (first & 0xF0) << 4 | u8(source, at + 1)
                 at += 2
                 if length == 18:
                     if at >= stop:
                         return False
-                    length += np.int64(source[at])
+                    length += u8(source, at)
                     at += 1
                 if distance == 0 or distance > to - begin:
                     return False
@@ -90,7 +89,7 @@ def lz4(source: Bytes, at: int, stop: int, out: Bytes, begin: int, end: int) -> 
     """Expand ``source[at:stop]`` to exactly ``out[begin:end]``; False if it does not fit."""
     to = begin
     while at < stop:
-        token = np.int64(source[at])
+        token = u8(source, at)
         at += 1
         length = token >> 4
         if length == 15:
@@ -98,7 +97,7 @@ def lz4(source: Bytes, at: int, stop: int, out: Bytes, begin: int, end: int) -> 
             while more == 255:
                 if at >= stop:
                     return False
-                more = np.int64(source[at])
+                more = u8(source, at)
                 at += 1
                 length += more
         if at + length > stop or to + length > end:
@@ -121,7 +120,7 @@ def lz4(source: Bytes, at: int, stop: int, out: Bytes, begin: int, end: int) -> 
             while more == 255:
                 if at >= stop:
                     return False
-                more = np.int64(source[at])
+                more = u8(source, at)
                 at += 1
                 length += more
         length += 4
@@ -151,7 +150,7 @@ def expand(
     for index in range(len(place)):
         at, to = place[index], begin[index]
         stop, end = at + stored[index], to + size[index]
-        method = np.int64(source[at + 3]) >> 6
+        method = u8(source, at + 3) >> 6
         good = False
         if method == layout.PGLZ:
             good = pglz(source, at + 4, stop, out, to, end)

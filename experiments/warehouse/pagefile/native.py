@@ -71,17 +71,18 @@ copy16 = intrinsic(_copy16)
 
 
 @inlined
+def u8(data: Bytes, at: int) -> int:
+    """A byte, wide enough to compute with."""
+    return np.int64(data[at])  # type: ignore[return-value]
+
+
+@inlined
 def u16(data: Bytes, at: int) -> int:
     """Unsigned little-endian 16 bits."""
-    return np.int64(data[at]) | np.int64(data[at + 1]) << 8  # type: ignore[return-value]
+    return u8(data, at) | u8(data, at + 1) << 8
 
 
 @inlined
 def u32(data: Bytes, at: int) -> int:
     """Unsigned little-endian 32 bits."""
-    return (  # type: ignore[return-value]
-        np.int64(data[at])
-        | np.int64(data[at + 1]) << 8
-        | np.int64(data[at + 2]) << 16
-        | np.int64(data[at + 3]) << 24
-    )
+    return u8(data, at) | u8(data, at + 1) << 8 | u8(data, at + 2) << 16 | u8(data, at + 3) << 24

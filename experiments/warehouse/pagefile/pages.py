@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from experiments.warehouse.pagefile import faults, layout
 from experiments.warehouse.pagefile.checksum import checksum
 from experiments.warehouse.pagefile.layout import PageFormat
-from experiments.warehouse.pagefile.native import Bytes, Ints, Xids, compiled, inlined, u16, u32
+from experiments.warehouse.pagefile.native import Bytes, Ints, Xids, compiled, inlined, u8, u16, u32
 
 
 class Horizon(NamedTuple):
@@ -69,7 +69,7 @@ def _visible(raw: Bytes, at: int, horizon: Horizon, fault: Ints) -> bool:
     )
     if mask & layout.XMAX_INVALID or locked:
         return True
-    xmax = u32(raw, at + 4)
+    xmax: Any = u32(raw, at + 4)
     if mask & layout.XMAX_IS_MULTI:
         found = np.searchsorted(horizon.multis, np.uint32(xmax))
         if found == len(horizon.multis) or horizon.multis[found] != xmax:
@@ -138,7 +138,7 @@ def tuples_of_page(
             fault[0] = faults.POINTER
             return 0
         columns = u16(page, start + 18) & layout.ATTRIBUTES
-        header = np.int64(page[start + 22])
+        header = u8(page, start + 22)
         need = layout.TUPLE_HEADER
         if u16(page, start + 20) & layout.HAS_NULLS:
             need += (columns + 7) >> 3

@@ -87,7 +87,8 @@ def _half_committed(log: Bytes, oldest: int, xmax: int) -> Ints:
     found = np.flatnonzero(log & (log >> 1) & 0x55)
     states = log[found][:, None] >> np.array([0, 2, 4, 6], np.uint8) & 3
     half = (found[:, None] * 4 + np.arange(4))[states == SUB_COMMITTED] + oldest
-    return half[half < xmax]
+    below: Ints = half[half < xmax]
+    return below
 
 
 def _tops(folder: Path, page_bytes: int, first: int, xmax: int) -> Ints:
@@ -102,7 +103,7 @@ def _tops(folder: Path, page_bytes: int, first: int, xmax: int) -> Ints:
         above: Ints = tops.copy()
         above[inside] = parents[tops[inside] - first]
         if np.array_equal(above, tops):
-            return tops
+            return above
         tops = above
 
 

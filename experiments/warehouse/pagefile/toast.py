@@ -18,7 +18,7 @@ import numpy as np
 from experiments.errors import DataError
 from experiments.warehouse.pagefile import faults, layout, varlena
 from experiments.warehouse.pagefile.layout import PageFormat
-from experiments.warehouse.pagefile.native import Bytes, Ints, Xids, compiled, copy, u16, u32
+from experiments.warehouse.pagefile.native import Bytes, Ints, Xids, compiled, copy, u8, u16, u32
 from experiments.warehouse.pagefile.pages import Horizon, tuples_of_page
 from experiments.warehouse.pagefile.relation import Ranges, RelationFile
 
@@ -185,8 +185,7 @@ def place(
     starts = np.empty(page_bytes // 4, np.int64)
     ends = np.empty(page_bytes // 4, np.int64)
     runs = 0
-    last = np.int64(-1)
-    value = -1
+    last, value = -1, -1
     for index in range(len(raw) // page_bytes):
         base = index * page_bytes
         count = tuples_of_page(
@@ -205,7 +204,7 @@ def place(
             return runs
         for item in range(count):
             start, end = starts[item], ends[item]
-            at = start + np.int64(raw[start + 22])
+            at = start + u8(raw, start + 22)
             fault[2] = item
             form = varlena.BROKEN
             header, size, data = 0, 0, at
@@ -218,7 +217,7 @@ def place(
             identity = u32(raw, at)
             if identity != last:
                 last = identity
-                value = np.searchsorted(ids, np.uint32(identity))
+                value = int(np.searchsorted(ids, np.uint32(identity)))
                 if value == len(ids) or ids[value] != identity:
                     value = -1
                 met[runs] = identity

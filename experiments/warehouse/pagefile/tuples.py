@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from experiments.warehouse.pagefile import faults, layout, varlena
 from experiments.warehouse.pagefile.layout import PageFormat
-from experiments.warehouse.pagefile.native import Bytes, Ints, compiled, copy, u16
+from experiments.warehouse.pagefile.native import Bytes, Ints, compiled, copy, u8, u16
 
 
 @compiled
@@ -41,7 +39,7 @@ def deform(
         start, end = starts[row], ends[row]
         columns = u16(raw, start + 18) & layout.ATTRIBUTES
         nulls = u16(raw, start + 20) & layout.HAS_NULLS
-        base = start + np.int64(raw[start + 22])
+        base = start + u8(raw, start + 22)
         at = base
         for column in range(len(lengths)):
             slot = wanted[column]

@@ -7,10 +7,8 @@ A value starts with one byte whose lowest bit says *short* (length in the other 
 
 from __future__ import annotations
 
-import numpy as np
-
 from experiments.warehouse.pagefile.layout import PageFormat
-from experiments.warehouse.pagefile.native import Bytes, inlined, u32
+from experiments.warehouse.pagefile.native import Bytes, inlined, u8, u32
 
 NULL, MISSING, PLAIN, COMPRESSED, EXTERNAL, BROKEN = range(6)
 """How a value is kept: not at all, not in a tuple older than its column, or in which form."""
@@ -26,7 +24,7 @@ def parse(data: Bytes, at: int, end: int, shape: PageFormat) -> tuple[int, int, 
     ``at`` is aligned already where that matters. The form is :data:`BROKEN` if the value does not
     fit before ``end``.
     """
-    first = np.int64(data[at])
+    first = u8(data, at)
     if first == 1:
         if at + shape.pointer_bytes > end or data[at + 1] != shape.pointer_tag:
             return BROKEN, 0, 0, 0
