@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -162,6 +163,8 @@ def _begin(stack: ExitStack, connection: Connection, table: str) -> None:
 
 
 def _end(connection: Connection, autocommit: bool) -> None:
-    if not connection.closed:
-        connection.rollback()
+    """End what :func:`_begin` began; a connection that is gone has ended it already."""
+    with contextlib.suppress(psycopg2.OperationalError, psycopg2.InterfaceError):
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
         connection.autocommit = autocommit

@@ -48,9 +48,7 @@ class Server:
     def start(self, settings: Mapping[str, str]) -> None:
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
         (self.folder / "data" / "postgresql.conf").write_text(lines)
-        self.run(
-            "pg_ctl", "start", "-w", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log"
-        )
+        self.run("pg_ctl", "start", "-w", "-D", f"{self.folder}/data", "-l", f"{self.folder}/log")
 
     def stop(self) -> None:
         self.run("pg_ctl", "stop", "-m", "fast", "-w", "-D", f"{self.folder}/data")

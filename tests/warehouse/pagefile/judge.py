@@ -37,11 +37,7 @@ def said_by_server(connection: Any, table: str, columns: str = "*") -> list[Row]
 def read_from_pages(table: Table, batch_bytes: int = 2**26) -> list[Row]:
     """The same rows by our reader."""
     kinds = {column.name: column.kind for column in table.columns}
-    return [
-        row
-        for batch in table.scan(batch_bytes=batch_bytes)
-        for row in _rows(batch, kinds)
-    ]
+    return [row for batch in table.scan(batch_bytes=batch_bytes) for row in _rows(batch, kinds)]
 
 
 def _rows(batch: Batch, kinds: dict[str, str]) -> list[Row]:

@@ -94,14 +94,13 @@ def test_nobody_takes_the_files_away(connection: Any, other: Any, statement: str
 
 
 def test_toast_is_locked_too(connection: Any, other: Any) -> None:
-    with open_table(connection, "busy") as opened:
+    with open_table(connection, "busy"):
         run(other, "SET lock_timeout = '50ms'")
         with pytest.raises(psycopg2.errors.LockNotAvailable):
-            run(other, f"VACUUM FULL pg_toast.pg_toast_{opened.catalog.toast_oid}" if False else
-                _toast(other))
+            run(other, _vacuum_toast(other))
 
 
-def _toast(session: Any) -> str:
+def _vacuum_toast(session: Any) -> str:
     with session.cursor() as cursor:
         cursor.execute("SELECT reltoastrelid::regclass FROM pg_class WHERE relname = 'busy'")
         return f"VACUUM FULL {cursor.fetchone()[0]}"

@@ -1,4 +1,4 @@
-"""Damaged files give an error that names file, block and reason, or the right rows; nothing else."""
+"""Damaged files give an error that names file, block and reason, or the right rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any table, built by hypothesis in any way: the reader's rows are the server's, value for value."""
+"""Any table, built in any way: the reader's rows are the server's, value for value."""
 
 from __future__ import annotations
 
