@@ -99,12 +99,21 @@ def main(arguments: Sequence[str]) -> int:
     """Run a command line; the exit code. User errors are one line on stderr."""
     top = parser()
     options = top.parse_args(arguments)
-    try:
+
+    def run() -> int:
         command = _command(options)
         if command is None:
             top.print_help()
             return 2
         return command(options)
+
+    return reported(run)
+
+
+def reported(run: Callable[[], int]) -> int:
+    """The exit code of a command; user errors are one line on stderr and 2."""
+    try:
+        return run()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -29,6 +29,8 @@ XMAX_IS_MULTI = 0x1000
 MOVED = 0xC000
 LOCK_BITS = 0x0050
 ATTRIBUTES = 0x07FF
+HOT = 0xC000
+"""``HEAP_HOT_UPDATED`` and ``HEAP_ONLY_TUPLE``, in ``t_infomask2``."""
 
 UNUSED, NORMAL, REDIRECT, DEAD = range(4)
 """``lp_flags`` of a line pointer."""

@@ -9,7 +9,8 @@ import psycopg2
 import pytest
 
 from experiments.errors import DataError, ServerDied
-from experiments.warehouse.pagefile import open_table, scan
+from experiments.warehouse.pagefile import open_table
+from experiments.warehouse.pagefile.guard import Guard
 from tests.warehouse.pagefile.conftest import Server
 from tests.warehouse.pagefile.judge import read_from_pages, said_by_server
 from tests.warehouse.pagefile.test_rows import HELPER
@@ -44,15 +45,15 @@ def test_subtransactions_of_what_runs_are_not_seen(connection: Any, other: Any) 
     """Committed between snapshot and checkpoint, which is when their log says so."""
     statements = [f"SAVEPOINT s{i}; UPDATE busy SET n = 1 WHERE i = {i}" for i in range(1, 90)]
     run(other, "BEGIN", *statements)
-    guard = scan.Guard.renew
+    guard = Guard.renew
 
-    def commit_first(self: scan.Guard) -> None:
+    def commit_first(self: Guard) -> None:
         if other.info.transaction_status != psycopg2.extensions.TRANSACTION_STATUS_IDLE:
             run(other, "COMMIT")
         guard(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan.Guard, "renew", commit_first)
+        patch.setattr(Guard, "renew", commit_first)
         with open_table(connection, "busy") as opened:
             said = said_by_server(connection, "busy")
             assert read_from_pages(opened) == said
