@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,6 +19,8 @@ from experiments.warehouse.pagefile.values import Fixed, Mask, Variable
 
 _POINTER_BODY = 16
 """Bytes of ``varatt_external``: raw size, stored size and method, value, TOAST relation."""
+
+Allocate = Callable[[int], Bytes]
 
 _LEAST = 5
 """Bytes of the shortest value out of line: ``va_tcinfo`` and one more."""
@@ -111,9 +113,11 @@ class Pending:
     Parameters
     ----------
     toast_oid : of the relation that pointers must name.
+    allocate : gives a column's uint8 memory, by its size.
     """
 
     toast_oid: int
+    allocate: Allocate
     _ids: list[Ints] = field(default_factory=list)
     _sizes: list[Ints] = field(default_factory=list)
     _targets: list[Ints] = field(default_factory=list)
@@ -129,7 +133,7 @@ class Pending:
         """
         offsets = np.zeros(len(found.form) + 1, np.int64)
         np.cumsum(found.expanded, out=offsets[1:])
-        data = np.empty(int(offsets[-1]), np.uint8)
+        data = self.allocate(int(offsets[-1]))
         gather(found.raw, found.form, found.place, found.stored, offsets, data)
         if column.default:
             rows = np.flatnonzero(found.form == varlena.MISSING)

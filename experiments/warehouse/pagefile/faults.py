@@ -20,7 +20,8 @@ from experiments.errors import DataError
     OLD,
     CHUNK,
     TWICE,
-) = range(12)
+    CUT,
+) = range(13)
 
 REASONS: Mapping[int, str] = {
     VERSION: "page size or layout version is another one (item is pd_pagesize_version)",
@@ -34,6 +35,7 @@ REASONS: Mapping[int, str] = {
     OLD: "tuple was moved by a VACUUM FULL before PostgreSQL 9.0",
     CHUNK: "TOAST chunk has another size than its value needs",
     TWICE: "TOAST chunk is there twice",
+    CUT: "cut short while it was read",
 }
 
 

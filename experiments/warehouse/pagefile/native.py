@@ -69,6 +69,11 @@ def _copy16(typing: Any, target: Any, source: Any) -> Any:
 copy = intrinsic(_copy)
 copy16 = intrinsic(_copy16)
 
+_pread: Any = numba.types.ExternalFunction(
+    "pread",
+    numba.types.intp(numba.types.int32, numba.types.intp, numba.types.uintp, numba.types.int64),
+)
+
 
 @inlined
 def u8(data: Bytes, at: int) -> int:
@@ -86,3 +91,15 @@ def u16(data: Bytes, at: int) -> int:
 def u32(data: Bytes, at: int) -> int:
     """Unsigned little-endian 32 bits."""
     return u8(data, at) | u8(data, at + 1) << 8 | u8(data, at + 2) << 16 | u8(data, at + 3) << 24
+
+
+@compiled
+def fill(descriptor: int, offset: int, into: Bytes) -> bool:
+    """Read a file from ``offset`` until ``into`` is full; False if that cannot be."""
+    done = 0
+    while done < len(into):
+        got = _pread(descriptor, into.ctypes.data + done, len(into) - done, offset + done)
+        if got <= 0:
+            return False
+        done += got
+    return True

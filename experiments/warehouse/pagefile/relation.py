@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,8 +11,9 @@ from typing import Self
 import numpy as np
 
 from experiments.errors import DataError, EnvironmentFault
+from experiments.warehouse.pagefile import faults
 from experiments.warehouse.pagefile.faults import Fault
-from experiments.warehouse.pagefile.native import Bytes, Ints
+from experiments.warehouse.pagefile.native import Bytes, Ints, fill
 
 _AT_ONCE = 64
 
@@ -95,20 +97,27 @@ class RelationFile:
         DataError
             The file is shorter than it was.
         """
-        view = into.data
-        at = first * self.page_bytes
-        file_bytes = self._file_blocks * self.page_bytes
-        while view:
-            number, within = divmod(at, file_bytes)
-            done = 0
-            if number < len(self._files):
-                part = view[: file_bytes - within]
-                done = os.preadv(self._files[number], [part], within)
-            if done == 0:
-                path, block = self.where(at // self.page_bytes)
-                raise DataError(f"{path}: block {block}: cut short while it was read")
-            view = view[done:]
-            at += done
+        for descriptor, start, count, within in self.parts(first, len(into) // self.page_bytes):
+            at = (start - first) * self.page_bytes
+            part = into[at : at + count * self.page_bytes]
+            if not fill(descriptor, within * self.page_bytes, part):
+                raise self.short(start, count)
+
+    def parts(self, first: int, count: int) -> Iterator[tuple[int, int, int, int]]:
+        """What of some blocks lies in which file: descriptor, first, count, first in that file."""
+        stop = first + count
+        while first < stop:
+            number, within = divmod(first, self._file_blocks)
+            here = min(stop - first, self._file_blocks - within)
+            yield self._files[number], first, here, within
+            first += here
+
+    def short(self, first: int, count: int) -> Fault:
+        """Which of some blocks, all in one file, is the first that is not there any more."""
+        number, within = divmod(first, self._file_blocks)
+        there = os.fstat(self._files[number]).st_size // self.page_bytes
+        block = min(max(there, within), within + count - 1)
+        return Fault(self._name(number), block, faults.CUT, 0)
 
     def newest(self, first: int, count: int) -> int:
         """The latest ``pd_lsn`` of some blocks: the log position of their last change."""

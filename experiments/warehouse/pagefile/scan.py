@@ -12,7 +12,7 @@ import numpy as np
 from experiments.errors import DataError
 from experiments.warehouse.pagefile import faults, varlena
 from experiments.warehouse.pagefile.catalog import FIXED, Catalog
-from experiments.warehouse.pagefile.columns import BadValue, Found, Pending, fixed
+from experiments.warehouse.pagefile.columns import Allocate, BadValue, Found, Pending, fixed
 from experiments.warehouse.pagefile.guard import Guard
 from experiments.warehouse.pagefile.native import Bytes, Ints
 from experiments.warehouse.pagefile.pages import Horizon, tuples_of_pages
@@ -70,6 +70,7 @@ class Scan:
         pool: ThreadPoolExecutor,
         threads: int,
         wanted: Sequence[int],
+        allocate: Allocate,
     ) -> None:
         self._catalog = catalog
         self._guard = guard
@@ -77,10 +78,12 @@ class Scan:
         self._heap = heap
         self._pool = pool
         self._threads = threads
+        self._allocate = allocate
         self._columns = [catalog.columns[each] for each in wanted]
-        self._toast = (
-            None if toast is None else ToastFile(toast, catalog.shape, catalog.checksums, pool)
-        )
+        self._toast = None
+        if toast is not None:
+            checked = catalog.checksums
+            self._toast = ToastFile(toast, catalog.shape, checked, pool, threads)
         self._lengths = np.array([each.length for each in catalog.columns], np.int64)
         self._alignments = np.array([each.alignment for each in catalog.columns], np.int64)
         self._wanted = np.full(len(catalog.columns), -1, np.int64)
@@ -202,7 +205,7 @@ class Scan:
 
     def _materialise(self, rows: _Rows, part: slice, touched: Ranges) -> list[Fixed | Variable]:
         out: list[Fixed | Variable] = []
-        pending = Pending(self._catalog.toast_oid)
+        pending = Pending(self._catalog.toast_oid, self._allocate)
         try:
             for slot, column in enumerate(self._columns):
                 found = rows.column(slot, part)

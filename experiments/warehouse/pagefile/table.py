@@ -10,18 +10,27 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import psycopg2
 
 from experiments.errors import DataError
 from experiments.warehouse.failures import translated
 from experiments.warehouse.pagefile.catalog import Catalog, Column, Connection, read_catalog
+from experiments.warehouse.pagefile.columns import Allocate
 from experiments.warehouse.pagefile.guard import Guard
+from experiments.warehouse.pagefile.native import Bytes
 from experiments.warehouse.pagefile.relation import RelationFile
 from experiments.warehouse.pagefile.scan import Scan
 from experiments.warehouse.pagefile.snapshot import horizon
 from experiments.warehouse.pagefile.values import Batch
 
-BATCH_BYTES = 64 * 2**20
+BATCH_BYTES = 16 * 2**20
+"""Memory that a process gets anew costs more than what is put into it; small batches come and go in
+memory that it has."""
+
+
+def _fresh(size: int) -> Bytes:
+    return np.empty(size, np.uint8)
 
 
 class Table:
@@ -54,7 +63,10 @@ class Table:
             self._stack = stack.pop_all()
 
     def scan(
-        self, columns: Sequence[str] | None = None, batch_bytes: int = BATCH_BYTES
+        self,
+        columns: Sequence[str] | None = None,
+        batch_bytes: int = BATCH_BYTES,
+        allocate: Allocate = _fresh,
     ) -> Iterator[Batch]:
         """All rows that the snapshot sees, in the order of the table's pages.
 
@@ -63,6 +75,8 @@ class Table:
         columns : names; None for all of :attr:`columns`.
         batch_bytes : a batch ends before its values exceed this, but has a row at least. Memory is
             about one batch (its compressed bytes besides), not the table.
+        allocate : gives the uint8 memory for a column of variable length, by its size in bytes:
+            shared memory, say, or again what held the last batch, which costs least.
 
         Raises
         ------
@@ -93,6 +107,7 @@ class Table:
             self._pool,
             self._threads,
             wanted,
+            allocate,
         ).batches(batch_bytes)
 
     def close(self) -> None:

@@ -18,7 +18,17 @@ import numpy as np
 from experiments.errors import DataError
 from experiments.warehouse.pagefile import faults, layout, varlena
 from experiments.warehouse.pagefile.layout import PageFormat
-from experiments.warehouse.pagefile.native import Bytes, Ints, Xids, compiled, copy, u8, u16, u32
+from experiments.warehouse.pagefile.native import (
+    Bytes,
+    Ints,
+    Xids,
+    compiled,
+    copy,
+    fill,
+    u8,
+    u16,
+    u32,
+)
 from experiments.warehouse.pagefile.pages import Horizon, tuples_of_page
 from experiments.warehouse.pagefile.relation import Ranges, RelationFile
 
@@ -50,16 +60,22 @@ class ToastFile:
     Parameters
     ----------
     checked : the cluster keeps page checksums.
-    pool : its threads read and copy.
+    pool : its ``threads`` read and copy.
     """
 
     def __init__(
-        self, file: RelationFile, shape: PageFormat, checked: bool, pool: ThreadPoolExecutor
+        self,
+        file: RelationFile,
+        shape: PageFormat,
+        checked: bool,
+        pool: ThreadPoolExecutor,
+        threads: int,
     ) -> None:
         self.file = file
         self.shape = shape
         self._checked = checked
         self._pool = pool
+        self._threads = threads
         self._thread = threading.local()
         self._next = 0
         self._passed: list[Ints] = []
@@ -84,7 +100,7 @@ class ToastFile:
         while self._next < self.file.blocks and (left := int((seen == 0).sum())):
             ahead = max(left // per_page // STRETCH, 1) * STRETCH
             stop = min(self._next + ahead, self.file.blocks)
-            self._read(range(self._next, stop, STRETCH), wanted, firsts, seen, horizon, touched)
+            self._read(self._shares(self._next, stop), wanted, firsts, seen, horizon, touched)
             self._next = stop
         if not seen.all():
             index = int(np.flatnonzero(seen == 0)[0])
@@ -94,34 +110,40 @@ class ToastFile:
                 f"{wanted.ids[value]}"
             )
 
-    def _known(self, ids: Xids) -> list[int]:
+    def _known(self, ids: Xids) -> list[tuple[int, int]]:
         """Stretches passed before that hold chunks of these values."""
         if not self._passed:
             return []
         passed = np.concatenate(self._passed)
         self._passed = [passed]
         here = np.isin(passed[:, 0], ids) & (passed[:, 1] < self._next)
-        firsts: list[int] = np.unique(passed[here, 1]).tolist()
-        return firsts
+        firsts = np.unique(passed[here, 1]).tolist()
+        return [(first, min(STRETCH, self.file.blocks - first)) for first in firsts]
+
+    def _shares(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """Whole stretches of some blocks, as many to each thread."""
+        step = -(-(stop - start) // (STRETCH * self._threads)) * STRETCH
+        return [(first, min(step, stop - first)) for first in range(start, stop, step)]
 
     def _read(
         self,
-        stretches: Sequence[int],
+        ranges: Sequence[tuple[int, int]],
         wanted: Wanted,
         firsts: Ints,
         seen: Bytes,
         horizon: Horizon,
         touched: Ranges,
     ) -> None:
-        def one(first: int) -> None:
-            count = min(STRETCH, self.file.blocks - first)
+        def one(part: tuple[int, int, int, int]) -> None:
+            descriptor, first, count, within = part
             fault = np.zeros(3, np.int64)
-            raw = self._buffer()[: count * self.shape.page_bytes]
-            self.file.read(first, raw)
-            met = np.empty(count * self.shape.page_bytes // 32, np.int64)
-            found = place(
-                raw,
+            met = np.empty((count * self.shape.page_bytes // 32, 2), np.int64)
+            found = read_and_place(
+                descriptor,
+                within,
+                self._buffer(),
                 first,
+                count,
                 self.shape,
                 self._checked,
                 horizon,
@@ -133,16 +155,16 @@ class ToastFile:
                 met,
                 fault,
             )
+            if fault[0] == faults.CUT:
+                raise self.file.short(first, count)
             if fault[0]:
                 raise self.file.fault(fault)
             if first >= self._next and found:
-                ids = np.unique(met[:found])
-                self._passed.append(np.stack([ids, np.full_like(ids, first)], axis=1))
+                self._passed.append(met[:found].copy())
 
-        touched += [
-            (self.file, first, min(STRETCH, self.file.blocks - first)) for first in stretches
-        ]
-        for _ in self._pool.map(one, stretches):
+        touched += [(self.file, first, count) for first, count in ranges]
+        parts = [part for each in ranges for part in self.file.parts(*each)]
+        for _ in self._pool.map(one, parts):
             pass
 
     def _buffer(self) -> Bytes:
@@ -235,3 +257,61 @@ def place(
             seen[firsts[value] + sequence] = 1
             copy(targets[value] + offset, raw.ctypes.data + data + header, size)
     return runs
+
+
+@compiled
+def read_and_place(
+    descriptor: int,
+    within: int,
+    buffer: Bytes,
+    first: int,
+    count: int,
+    shape: PageFormat,
+    checked: bool,
+    horizon: Horizon,
+    ids: Xids,
+    sizes: Ints,
+    targets: Ints,
+    firsts: Ints,
+    seen: Bytes,
+    met: Ints,
+    fault: Ints,
+) -> int:
+    """:func:`place` for ``count`` blocks from a file's block ``within`` on, a stretch at a time.
+
+    Parameters
+    ----------
+    buffer : uint8, holds a stretch.
+    met : int64 [any, 2], filled with ids and the stretch, by its first block, where they were met.
+
+    Returns
+    -------
+    How many entries ``met`` has.
+    """
+    found = 0
+    ids_met = np.empty(len(buffer) // 32, np.int64)
+    for start in range(0, count, STRETCH):
+        raw = buffer[: min(STRETCH, count - start) * shape.page_bytes]
+        if not fill(descriptor, (within + start) * shape.page_bytes, raw):
+            fault[0] = faults.CUT
+            return found
+        runs = place(
+            raw,
+            first + start,
+            shape,
+            checked,
+            horizon,
+            ids,
+            sizes,
+            targets,
+            firsts,
+            seen,
+            ids_met,
+            fault,
+        )
+        if fault[0]:
+            return found
+        for run in range(runs):
+            met[found] = ids_met[run], first + start
+            found += 1
+    return found
