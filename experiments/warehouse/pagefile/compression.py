@@ -25,20 +25,16 @@ SLACK = 16
 @inlined
 def _repeat(out: Bytes, at: int, distance: int, length: int, end: int) -> None:
     """Copy ``length`` bytes from ``distance`` bytes back; they may overlap what is written."""
-    base = out.ctypes.data
-    done = 0
+    base = out.ctypes.data + at
     if at + length + SLACK <= end:
-        if distance < SLACK:
-            # Write the pattern byte by byte until a wide copy no longer overlaps itself.
-            reach = distance
-            while reach < SLACK:
-                reach += distance
-            done = min(length, reach - distance + SLACK)
-            for index in range(done):
-                out[at + index] = out[at + index - distance]
-            distance = reach
+        done, period = 0, distance
+        while period < SLACK and done < length:
+            # What is copied beyond the period is wrong, and overwritten at once.
+            copy16(base + done, base - distance)
+            done += period
+            period += period
         while done < length:
-            copy16(base + at + done, base + at + done - distance)
+            copy16(base + done, base + done - period)
             done += SLACK
     else:
         for index in range(length):

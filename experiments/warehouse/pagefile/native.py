@@ -66,6 +66,20 @@ def _copy16(typing: Any, target: Any, source: Any) -> Any:
     return numba.types.void(numba.types.intp, numba.types.intp), generate
 
 
+def _load(bits: int) -> Any:
+    """An unsigned number of so many bits at an address, in the machine's own byte order."""
+
+    def load(typing: Any, source: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            place = builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
+            return builder.zext(builder.load(place, align=1), ir.IntType(64))
+
+        return numba.types.int64(numba.types.intp), generate
+
+    return intrinsic(load)
+
+
+_load8, _load16, _load32 = _load(8), _load(16), _load(32)
 copy = intrinsic(_copy)
 copy16 = intrinsic(_copy16)
 
@@ -78,19 +92,22 @@ _pread: Any = numba.types.ExternalFunction(
 @inlined
 def u8(data: Bytes, at: int) -> int:
     """A byte, wide enough to compute with."""
-    return np.int64(data[at])  # type: ignore[return-value]
+    number: int = _load8(data.ctypes.data + at)
+    return number
 
 
 @inlined
 def u16(data: Bytes, at: int) -> int:
-    """Unsigned little-endian 16 bits."""
-    return u8(data, at) | u8(data, at + 1) << 8
+    """Unsigned little-endian 16 bits, anywhere."""
+    number: int = _load16(data.ctypes.data + at)
+    return number
 
 
 @inlined
 def u32(data: Bytes, at: int) -> int:
-    """Unsigned little-endian 32 bits."""
-    return u8(data, at) | u8(data, at + 1) << 8 | u8(data, at + 2) << 16 | u8(data, at + 3) << 24
+    """Unsigned little-endian 32 bits, anywhere."""
+    number: int = _load32(data.ctypes.data + at)
+    return number
 
 
 @compiled

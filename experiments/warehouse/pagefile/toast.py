@@ -282,7 +282,7 @@ def read_and_place(
     Parameters
     ----------
     buffer : uint8, holds a stretch.
-    met : int64 [any, 2], filled with ids and the stretch, by its first block, where they were met.
+    met : int64 [any, 2], filled with ids and the first block of the stretch that each was met in.
 
     Returns
     -------
@@ -290,8 +290,11 @@ def read_and_place(
     """
     found = 0
     ids_met = np.empty(len(buffer) // 32, np.int64)
-    for start in range(0, count, STRETCH):
-        raw = buffer[: min(STRETCH, count - start) * shape.page_bytes]
+    start = 0
+    while start < count:
+        stretch = (first + start) // STRETCH * STRETCH
+        pages = min(stretch + STRETCH - first, count) - start
+        raw = buffer[: pages * shape.page_bytes]
         if not fill(descriptor, (within + start) * shape.page_bytes, raw):
             fault[0] = faults.CUT
             return found
@@ -312,6 +315,7 @@ def read_and_place(
         if fault[0]:
             return found
         for run in range(runs):
-            met[found] = ids_met[run], first + start
+            met[found] = ids_met[run], stretch
             found += 1
+        start += pages
     return found

@@ -108,7 +108,7 @@ CREATE OR REPLACE FUNCTION repeat_bytes(i int, size int) RETURNS bytea IMMUTABLE
 """
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     made=st.lists(columns, min_size=1, max_size=5),
     rows=st.sampled_from([0, 1, 7, 60]),
