@@ -184,6 +184,8 @@ def main() -> None:
             count = options.megabytes // options.buffer // less
             make(session, storage, count, options.buffer * 2**20)
         found = measure(session, options.repeat, list(sizes))
+        start = time.process_time()
+        per_core = by_pages(session, "pglz") / (time.process_time() - start)
         session.close()
         runtime.stop(purge=True)
     print("| way | " + " | ".join(f"{name}, MB/s | page files over it" for name in found) + " |")
@@ -194,6 +196,7 @@ def main() -> None:
             for rate in found.values()
         ]
         print(f"| {way} | " + " | ".join(cells) + " |")
+    print(f"\npglz: {per_core / 1e6:,.0f} MB of output per second of processor time.")
 
 
 if __name__ == "__main__":
