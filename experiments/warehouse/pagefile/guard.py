@@ -33,13 +33,7 @@ class Guard:
         self.renew()
 
     def renew(self) -> None:
-        """Have everything that has changed so far written to the files.
-
-        Raises
-        ------
-        EnvironmentFault
-            This user may not ask for a checkpoint.
-        """
+        """Have everything that has changed so far written to the files."""
         self._one("CHECKPOINT; SELECT 1")
         self._redo = self._one("SELECT (redo_lsn - '0/0')::bigint FROM pg_control_checkpoint()")
         self._after = self._position()

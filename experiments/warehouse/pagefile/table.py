@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import psycopg2
 
-from experiments.errors import DataError
+from experiments.errors import DataError, EnvironmentFault
 from experiments.warehouse.failures import translated
 from experiments.warehouse.pagefile.catalog import Catalog, Column, Connection, read_catalog
 from experiments.warehouse.pagefile.columns import Allocate
@@ -144,7 +144,8 @@ def open_table(server: str | Connection, table: str) -> Table:
     DataError
         No such table, or none that can be read from pages; a file that is cut short.
     EnvironmentFault
-        The server's files are not on this machine, or this user may not read them.
+        The server's files are not on this machine, or this user may not read them, or may not ask
+        the server for a checkpoint and its settings.
     """
     with ExitStack() as stack:
         if isinstance(server, str):
@@ -154,8 +155,15 @@ def open_table(server: str | Connection, table: str) -> Table:
         else:
             connection = server
         _begin(stack, connection, table)
-        catalog = read_catalog(connection, table)
-        opened = Table(catalog, Guard(connection, f"the server of table {table}"))
+        try:
+            catalog = read_catalog(connection, table)
+            guard = Guard(connection, f"the server of table {table}")
+        except psycopg2.errors.InsufficientPrivilege as error:
+            raise EnvironmentFault(
+                f"table {table}: its server refuses this user what reading page files needs: "
+                f"{error.diag.message_primary}"
+            ) from None
+        opened = Table(catalog, guard)
         opened.on_close(stack.pop_all())
         return opened
 

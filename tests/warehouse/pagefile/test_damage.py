@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from experiments.errors import DataError
+from experiments.errors import DataError, EnvironmentFault
 from experiments.warehouse.pagefile import open_table, table
 from experiments.warehouse.pagefile.catalog import read_catalog
 from experiments.warehouse.pagefile.compression import lz4, pglz
@@ -202,3 +202,13 @@ def test_an_open_transaction_is_refused(server: Server) -> None:
     with pytest.raises(DataError, match="transaction open"):
         table.open_table(session, "victim")
     session.close()
+
+
+def test_a_user_who_may_not(connection: Any, server: Server) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DROP TABLE IF EXISTS theirs; DROP ROLE IF EXISTS guest; CREATE ROLE guest LOGIN;"
+            "CREATE TABLE theirs (i int); GRANT SELECT ON theirs TO guest"
+        )
+    with pytest.raises(EnvironmentFault, match="refuses this user"):
+        open_table(server.dsn.replace("tester", "guest"), "theirs")
