@@ -110,18 +110,27 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command line; the exit code. User errors are one line on stderr.
-
-    What failed is told as well as it is known: with the end of the log that says more.
-    """
+    """Run a command line; the exit code."""
     top = parser()
-    try:
+
+    def run() -> int:
         options = top.parse_args(arguments)
         command = _command(options)
         if command is None:
             top.print_help()
             return 2
         return command(options)
+
+    return reported(run)
+
+
+def reported(run: Callable[[], int]) -> int:
+    """The exit code of a command; user errors are one line on stderr and 2.
+
+    What failed is told as well as it is known: with the end of the log that says more.
+    """
+    try:
+        return run()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
