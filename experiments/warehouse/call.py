@@ -55,13 +55,24 @@ class Call:
         self._over = False
 
     def start(self) -> None:
-        """Call, after every session of an earlier call has ended.
+        """Call, after every session of an earlier call has ended; servers that died are waited for.
 
         Raises
         ------
         EnvironmentFault
             A server does not answer within :data:`RETURN_SECONDS`; the message names it.
         """
+        deadline = time.monotonic() + RETURN_SECONDS
+        while True:
+            try:
+                self._start()
+            except psycopg2.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
+    def _start(self) -> None:
         self._cluster.end_sessions(APPLICATION, RETURN_SECONDS)
         options = f"-c postgres_fdw.application_name={APPLICATION}"
         address, port = self._cluster.coordinator
@@ -150,18 +161,7 @@ class Call:
                 f"last one said: {' '.join(str(error).split())}"
             ) from error
         self._connection.close()
-        self._restart()
-
-    def _restart(self) -> None:
-        deadline = time.monotonic() + RETURN_SECONDS
-        while True:
-            try:
-                self.start()
-            except psycopg2.OperationalError:
-                if time.monotonic() > deadline:
-                    raise
-            else:
-                return
+        self.start()
 
 
 def _message(notice: str) -> Message | None:
