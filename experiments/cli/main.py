@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EPILOG = """examples:
   python3 reproduce.py --all                        every experiment and figure, laptop scale
-  python3 reproduce.py --figure 9b --scale smoke    one figure, in about two minutes
+  python3 reproduce.py --figure 9b --scale smoke    one figure, in about a minute
   python3 reproduce.py --plan --figure 9b           what would run, and why
   python3 reproduce.py --figure 9a --repeat 3       with intervals over three seeds
   python3 reproduce.py --experiment breakdown --fresh --seed 7
