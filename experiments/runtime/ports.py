@@ -1,4 +1,4 @@
-"""Free TCP ports of this machine, held by binding them until the server that needs them starts."""
+"""Free TCP ports of this machine, kept from others until the server that needs them starts."""
 
 from __future__ import annotations
 
@@ -16,18 +16,12 @@ _ATTEMPTS = 1000
 
 def taken(address: str, port: int) -> bool:
     """Whether a server that wants this address and port would be refused."""
-    with socket.socket() as probe:
-        # As servers do: connections of an earlier server that linger do not count.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-            probe.listen()
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return True
-            raise EnvironmentFault(
-                f"cannot listen on {address}:{port} ({error.strerror})"
-            ) from None
+    try:
+        _listener(address, port).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return True
+        raise EnvironmentFault(f"cannot listen on {address}:{port} ({error.strerror})") from None
     return False
 
 
@@ -80,26 +74,31 @@ class PortHolder:
     def _bind(self, port: int) -> bool:
         if port in self._leases:
             return False
-        lease = _bound(socket.AF_UNIX, f"\0cerebro-ds port {port}")
-        if lease is None:
-            return False
-        holder = _bound(socket.AF_INET, (self._address, port))
-        if holder is None:
+        lease = socket.socket(socket.AF_UNIX)
+        try:
+            lease.bind(f"\0cerebro-ds port {port}")
+            self._held[port] = _listener(self._address, port)
+        except OSError:
             lease.close()
             return False
-        self._leases[port], self._held[port] = lease, holder
+        self._leases[port] = lease
         return True
 
 
-def _bound(family: socket.AddressFamily, name: str | tuple[str, int]) -> socket.socket | None:
-    """A socket of this name, or nothing if somebody has it."""
-    holder = socket.socket(family)
+def _listener(address: str, port: int) -> socket.socket:
+    """A socket that listens as servers do: lingering connections of an earlier one do not count.
+
+    While it listens nobody else can bind the port, whatever options they set.
+    """
+    listener = socket.socket()
     try:
-        holder.bind(name)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen()
     except OSError:
-        holder.close()
-        return None
-    return holder
+        listener.close()
+        raise
+    return listener
 
 
 def _ephemeral_start() -> int:
