@@ -1,11 +1,13 @@
-"""Units on partitions that lie in files: what a worker process does outside the database.
+"""Units outside the database: what a worker process does with its shard.
 
-These functions run inside worker processes (Dask's, and whatever reads partitions as arrays). One
-:class:`~experiments.models.worker.UnitWorker` lives as long as the process.
+These functions run inside worker processes (Dask's, and whatever has rows as arrays). One
+:class:`~experiments.models.worker.UnitWorker` lives as long as the process, and so do the rows that
+it keeps.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
@@ -13,12 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from experiments.datasets import Partition, PreparedDataset, one_hot
+from experiments.approaches.shard import Shard
+from experiments.errors import NotBegun, ServerDied
 from experiments.files import write_atomically
+from experiments.models.buffers import BufferCache
 from experiments.models.session import Session
-from experiments.models.worker import TRAIN, Report, Rows, UnitWorker, merge
+from experiments.models.worker import Report, UnitWorker, merge
 from experiments.specs.topology import CACHE_BYTES, CACHE_BYTES_VARIABLE
 
 _cancelled = threading.Event()
@@ -29,8 +31,13 @@ class Cancelled(Exception):
 
 
 @functools.lru_cache(maxsize=1)
+def _cache() -> BufferCache:
+    return BufferCache(int(os.environ.get(CACHE_BYTES_VARIABLE, str(CACHE_BYTES))))
+
+
+@functools.lru_cache(maxsize=1)
 def _worker() -> UnitWorker:
-    session = Session(int(os.environ.get(CACHE_BYTES_VARIABLE, str(CACHE_BYTES))))
+    session = Session(_cache())
     session.between_batches = _check_cancelled
     return UnitWorker(session)
 
@@ -45,9 +52,14 @@ def cancel() -> None:
     _cancelled.set()
 
 
-def warm(job: Mapping[str, Any]) -> Report:
-    """Build the job's model in this process."""
-    return _worker().warm(job)
+def ready(shard: Shard) -> Report:
+    """Bring a shard into this process, as far as it is to be there before a unit."""
+    return shard.ready(_cache(), _check_cancelled)
+
+
+def warm(job: Mapping[str, Any], shard: Shard) -> Report:
+    """Have the shard ready and the job's model built in this process."""
+    return merge([ready(shard), _worker().warm(job)])
 
 
 def create(job: Mapping[str, Any], target: str) -> Report:
@@ -58,39 +70,34 @@ def create(job: Mapping[str, Any], target: str) -> Report:
 def run_unit(
     kind: str,
     job: Mapping[str, Any],
-    dataset: str,
-    partition: int,
+    shard: Shard,
     source: str,
     target: str | None,
-    block_bytes: int,
 ) -> Report:
-    """Load a state, train or evaluate one partition, dump the state.
+    """Load a state, train or evaluate one shard, dump the state.
 
     Parameters
     ----------
-    dataset : folder of the prepared data set.
     source, target : files of the state before and after; an evaluation has no target.
-    block_bytes : of the rows that are read, and cached, at once.
+
+    Raises
+    ------
+    NotBegun
+        What the rows come from is gone, and nothing was done yet.
+    ServerDied
+        It went away in the middle.
     """
     worker = _worker()
-    reports = [worker.load_file(job, Path(source))]
+    try:
+        reports = [ready(shard)]
+    except ServerDied as died:
+        raise NotBegun(str(died)) from died
+    reports.append(worker.load_file(job, Path(source)))
     worker.start(kind, job)
-    data = _open(dataset)
-    part = data.partition("train" if kind == TRAIN else "valid", partition)
-    block = max(1, block_bytes // part.x[0].nbytes)
-    for start in range(0, len(part.y), block):
-        key = (dataset, kind, partition, start)
-        worker.feed(kind, key, functools.partial(_read, part, start, start + block, data.classes))
+    with contextlib.closing(shard.blocks(kind)) as blocks:
+        for block in blocks:
+            worker.feed(kind, *block)
     reports.append(worker.finish(kind))
     if target is not None:
         reports.append(worker.dump(lambda state: write_atomically(Path(target), state)))
     return merge(reports)
-
-
-@functools.lru_cache(maxsize=4)
-def _open(dataset: str) -> PreparedDataset:
-    return PreparedDataset.open(Path(dataset))
-
-
-def _read(part: Partition, start: int, stop: int, classes: int) -> Rows:
-    return np.array(part.x[start:stop]), one_hot(np.array(part.y[start:stop]), classes)
