@@ -144,7 +144,15 @@ def simulate(
     """
     clock = _Clock(workload)
     order = policy.arrange(epoch, workload.models, workload.workers)
-    board = Board(epoch, workload.models, workload.workers, order, finished=finished, times=times)
+    board = Board(
+        epoch,
+        workload.models,
+        workload.workers,
+        order,
+        finished=finished,
+        times=times,
+        clock=clock.seconds,
+    )
     if barrier:
         drive_batches(board, policy, clock.batch)
     else:
@@ -167,6 +175,9 @@ class _Clock:
         self._now = 0.0
         self._ends: list[tuple[float, int, Unit]] = []
         self.ran: list[Ran] = []
+
+    def seconds(self) -> float:
+        return self._now
 
     def submit(self, unit: Unit) -> None:
         seconds = self._seconds[unit.model][unit.worker]

@@ -15,6 +15,7 @@ from experiments.errors import SpecError
 from experiments.mop.policy import (
     POLICIES,
     LongestFirstPolicy,
+    MatchingPolicy,
     RandomPolicy,
     RoundRobinPolicy,
     make_policy,
@@ -206,6 +207,33 @@ def test_longest_first_ties_follow_the_seed() -> None:
     assert len(orders) > 1
     first = simulate(LongestFirstPolicy(3), by_model([1.0] * 4, 4))
     assert first == simulate(LongestFirstPolicy(3), by_model([1.0] * 4, 4))
+
+
+def alike(models: int, workers: int, seed: int, jitter: float = 0.02) -> Workload:
+    """Units of one second, give or take: no two end at the same moment."""
+    noise = np.random.default_rng(seed).normal(0, jitter, (models, workers)).clip(-0.1, 0.1)
+    return Workload(1 + noise, np.zeros(workers))
+
+
+@pytest.mark.parametrize("models", [6, 8, 10])
+def test_matching_leaves_nobody_with_a_model_met_before(models: int) -> None:
+    """Where greedy policies lose most: as many models as workers, all alike."""
+    loads = [alike(models, 8, seed) for seed in range(10)]
+    matched = [makespan(simulate(MatchingPolicy(n), each)) for n, each in enumerate(loads)]
+    chance = [makespan(simulate(RandomPolicy(n), each)) for n, each in enumerate(loads)]
+    assert max(m / each.bound() for m, each in zip(matched, loads, strict=True)) < 1.05
+    assert sum(matched) < sum(chance)
+
+
+@pytest.mark.parametrize("models", [12, 16, 32])
+def test_matching_is_near_the_bound_where_models_differ(models: int) -> None:
+    ratios = []
+    for seed in range(10):
+        seconds = np.exp(np.random.default_rng(seed).normal(0, 0.8, models)).tolist()
+        load = by_model(seconds, 8)
+        ran = simulate(MatchingPolicy(seed), load, times=times_of(seconds))
+        ratios.append(makespan(ran) / load.bound())
+    assert sum(ratios) / len(ratios) < 1.03
 
 
 def test_longest_first_survives_units_that_take_no_time() -> None:

@@ -10,10 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import SpecError
-from experiments.mop.policy import LongestFirstPolicy, Policy, RandomPolicy, RoundRobinPolicy
+from experiments.mop.policy import (
+    LongestFirstPolicy,
+    MatchingPolicy,
+    Policy,
+    RandomPolicy,
+    RoundRobinPolicy,
+)
 from experiments.mop.simulate import Absence, Ran, Workload, makespan, simulate
 
-POLICIES = (RandomPolicy, RoundRobinPolicy, LongestFirstPolicy)
+POLICIES = (RandomPolicy, RoundRobinPolicy, LongestFirstPolicy, MatchingPolicy)
 
 durations = st.floats(0.1, 20.0)
 absences = st.builds(
