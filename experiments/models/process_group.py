@@ -21,8 +21,9 @@ import psutil
 
 from experiments.errors import EnvironmentFault, ServerDied
 
-MEET_SECONDS = 30.0
-"""How long the ranks of a group wait for each other when it is made."""
+MEET_SECONDS = 20.0
+"""How long the ranks of a group wait for each other when it is made; they have built their models
+by then."""
 
 STEP_SECONDS = 60.0
 """How long a rank waits for another that is still connected; one that died is noticed at once."""
@@ -92,13 +93,16 @@ def _join(group: Group) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = interface
     store = torch.distributed.FileStore(str(group.folder / f"group-{group.name}"), group.size)
     store.set_timeout(timedelta(seconds=MEET_SECONDS))
-    torch.distributed.init_process_group(
-        "nccl" if torch.cuda.is_available() else "gloo",
-        store=store,
-        rank=group.rank,
-        world_size=group.size,
-        timeout=timedelta(seconds=STEP_SECONDS),
-    )
+    try:
+        torch.distributed.init_process_group(
+            "nccl" if torch.cuda.is_available() else "gloo",
+            store=store,
+            rank=group.rank,
+            world_size=group.size,
+            timeout=timedelta(seconds=STEP_SECONDS),
+        )
+    except RuntimeError as error:
+        raise ServerDied(f"rank {group.rank} did not meet all other ranks ({error})") from error
     _member.append(group)
 
 
@@ -121,8 +125,8 @@ def _interface(address: str) -> str:
 
 
 def _is_loss(error: BaseException) -> bool:
-    """Gloo's errors are plain ``RuntimeError`` that name its source file or one of its pairs."""
+    """Gloo's errors are plain ``RuntimeError``; what tells them is that they name its source."""
     from torch.distributed import DistError
 
-    gloo: Any = isinstance(error, RuntimeError) and "gloo" in str(error)
-    return isinstance(error, DistError) or bool(gloo)
+    gloo = isinstance(error, RuntimeError) and "/gloo/" in str(error)
+    return gloo or isinstance(error, DistError)
