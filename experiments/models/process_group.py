@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,9 +23,12 @@ import psutil
 
 from experiments.errors import EnvironmentFault, ServerDied
 
-MEET_SECONDS = 20.0
+MEET_SECONDS = 15.0
 """How long the ranks of a group wait for each other when it is made; they have built their models
 by then."""
+
+GIVE_UP_SECONDS = 18.0
+"""How long making a group may take before the process ends itself."""
 
 STEP_SECONDS = 60.0
 """How long a rank waits for another that is still connected; one that died is noticed at once."""
@@ -89,21 +94,56 @@ def _join(group: Group) -> None:
     import torch
     import torch.distributed
 
+    _claim(group)
     interface = _interface(group.address)
     os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = interface
     store = torch.distributed.FileStore(str(group.folder / f"group-{group.name}"), group.size)
     store.set_timeout(timedelta(seconds=MEET_SECONDS))
     try:
-        torch.distributed.init_process_group(
-            "nccl" if torch.cuda.is_available() else "gloo",
-            store=store,
-            rank=group.rank,
-            world_size=group.size,
-            timeout=timedelta(seconds=STEP_SECONDS),
-        )
+        with _ending_process_after(GIVE_UP_SECONDS):
+            torch.distributed.init_process_group(
+                "nccl" if torch.cuda.is_available() else "gloo",
+                store=store,
+                rank=group.rank,
+                world_size=group.size,
+                timeout=timedelta(seconds=MEET_SECONDS),
+            )
     except RuntimeError as error:
         raise ServerDied(f"rank {group.rank} did not meet all other ranks ({error})") from error
+    torch.distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=STEP_SECONDS))
     _member.append(group)
+
+
+@contextlib.contextmanager
+def _ending_process_after(seconds: float) -> Iterator[None]:
+    """End this process if the block takes longer; whoever started it starts it again.
+
+    Gloo waits for ever, in C++, for a rank that dies while they connect.
+    """
+
+    def end() -> None:
+        print(f"the ranks did not meet within {seconds:g} s", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _claim(group: Group) -> None:
+    """Be the only process that is ever this rank of this group.
+
+    Dask's client sends a task again that a dying scheduler may have given away already; the others
+    would then look for a process that is gone.
+    """
+    try:
+        (group.folder / f"group-{group.name}.rank-{group.rank}").touch(exist_ok=False)
+    except FileExistsError:
+        raise ServerDied(f"rank {group.rank} died before it met the other ranks") from None
 
 
 def _interface(address: str) -> str:

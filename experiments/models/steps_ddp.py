@@ -98,8 +98,7 @@ class DataParallelStep(TorchStep):
         gc.collect()  # an earlier wrapper's hooks on the weights go with it
         self._wrapped = torch.nn.parallel.DistributedDataParallel(
             self.model,
-            init_sync=False,  # all ranks load the same state
-            broadcast_buffers=False,
+            init_sync=False,  # all ranks load the same state, and Keras has no buffers in it
             gradient_as_bucket_view=True,
         )
         self._wrapped.register_comm_hook(None, self._reduce)
