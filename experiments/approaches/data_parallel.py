@@ -37,7 +37,7 @@ def train(context: RunContext, executor: HoppingExecutor, regroup: Callable[[], 
     Parameters
     ----------
     executor : its units of training are the ranks' shares of an epoch, which end together.
-    regroup : called after a rank was lost, before its epoch is repeated.
+    regroup : called after a worker was lost, whatever it was doing.
 
     Raises
     ------
@@ -105,12 +105,13 @@ class _Turn:
         self._journal.append("epoch_finished", **keys)
 
     def _persist(self, attempt: Callable[[], dict[Unit, Lost]]) -> None:
-        """Do something again that lost workers, which are back by then."""
+        """Do something again that lost workers, which are back by then, but in no group."""
         lost: dict[Unit, Lost] = {}
         for _ in range(1 + ATTEMPTS):
             lost = attempt()
             if not lost:
                 return
+            self._regroup()
         reasons = "; ".join(each.reason for each in lost.values())
         raise ServerDied(
             f"model {self._model} in epoch {self._epoch} was lost {1 + ATTEMPTS} times: {reasons}"
@@ -121,7 +122,6 @@ class _Turn:
         landed = self._carry_out("train", self._units, self._epoch - 1)
         lost = _lost(landed)
         if lost:
-            self._regroup()
             reasons = "; ".join(each.reason for each in lost.values())
             for unit, each in landed.items():
                 self._record_lost(unit, "train", lost.get(unit, Lost(reasons)), each)
