@@ -37,7 +37,8 @@ def train(context: RunContext, executor: HoppingExecutor, regroup: Callable[[], 
     Parameters
     ----------
     executor : its units of training are the ranks' shares of an epoch, which end together.
-    regroup : called after a worker was lost, whatever it was doing.
+    regroup : called before every epoch of training: a group does not outlive its ranks, and one
+        that died while it was idle is not missed until then.
 
     Raises
     ------
@@ -65,6 +66,7 @@ def train(context: RunContext, executor: HoppingExecutor, regroup: Callable[[], 
     for model in range(len(spec.configs)):
         for epoch in range(1, spec.epochs + 1):
             if (model, epoch) not in finished:
+                executor.warm()  # whoever died while idle is back before the others wait for it
                 _Turn(context, executor, regroup, progress, model, epoch).run()
 
 
@@ -105,13 +107,12 @@ class _Turn:
         self._journal.append("epoch_finished", **keys)
 
     def _persist(self, attempt: Callable[[], dict[Unit, Lost]]) -> None:
-        """Do something again that lost workers, which are back by then, but in no group."""
+        """Do something again that lost workers, which are back by then."""
         lost: dict[Unit, Lost] = {}
         for _ in range(1 + ATTEMPTS):
             lost = attempt()
             if not lost:
                 return
-            self._regroup()
         reasons = "; ".join(each.reason for each in lost.values())
         raise ServerDied(
             f"model {self._model} in epoch {self._epoch} was lost {1 + ATTEMPTS} times: {reasons}"
@@ -119,6 +120,7 @@ class _Turn:
 
     def _train(self) -> dict[Unit, Lost]:
         """The ranks' epoch counts as a whole: what one of them lost, all have to do again."""
+        self._regroup()
         landed = self._carry_out("train", self._units, self._epoch - 1)
         lost = _lost(landed)
         if lost:

@@ -1,9 +1,8 @@
 """This process's membership in a group of ranks that train one model together.
 
 The group is ``torch.distributed``'s own: gloo on CPUs, NCCL on GPUs. Its ranks meet in a file of a
-folder that they share, so that meeting needs no open port. A process is in one group at a time and
-stays in it from task to task; a group that has lost a rank is of no use any more, and the next one
-has another name.
+folder that they share, so that meeting needs no open port. A group lasts for one task of all its
+ranks, since one that has lost a rank is of no use any more; making one takes some 10 ms.
 """
 
 from __future__ import annotations
@@ -53,15 +52,11 @@ class Group:
     address: str
 
 
-_member: list[Group] = []
-"""The group that this process is in, if it is in one."""
-
-
 @contextlib.contextmanager
 def joined(group: Group) -> Iterator[None]:
-    """Be in a group; makes it with the other ranks if this process is not in it yet.
+    """Make a group with the other ranks, and be in it.
 
-    Whatever is raised inside ends the membership, so that the other ranks do not wait.
+    The end of the block, however it comes, ends the membership: the other ranks do not wait.
 
     Raises
     ------
@@ -69,23 +64,20 @@ def joined(group: Group) -> Iterator[None]:
         Another rank left, died, or did not come in time.
     """
     try:
-        if _member != [group]:
-            leave()
-            _join(group)
+        _join(group)
         yield
     except BaseException as error:
-        leave()
         if _is_loss(error):
             reason = str(error).strip().partition("\n")[0]
             raise ServerDied(f"rank {group.rank} lost the other ranks ({reason})") from error
         raise
+    finally:
+        _leave()
 
 
-def leave() -> None:
-    """End this process's membership, which the other ranks notice. Nothing happens without one."""
+def _leave() -> None:
     import torch.distributed
 
-    _member.clear()
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -111,7 +103,6 @@ def _join(group: Group) -> None:
     except RuntimeError as error:
         raise ServerDied(f"rank {group.rank} did not meet all other ranks ({error})") from error
     torch.distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=STEP_SECONDS))
-    _member.append(group)
 
 
 @contextlib.contextmanager
