@@ -23,11 +23,11 @@ import psutil
 from experiments.errors import EnvironmentFault, ServerDied
 
 MEET_SECONDS = 15.0
-"""How long the ranks of a group wait for each other when it is made; they have built their models
-by then."""
+"""How long a rank waits for the others to come, and for each step of connecting to them; they have
+built their models by then."""
 
 GIVE_UP_SECONDS = 18.0
-"""How long making a group may take before the process ends itself."""
+"""How long connecting may take before the process ends itself."""
 
 STEP_SECONDS = 60.0
 """How long a rank waits for another that is still connected; one that died is noticed at once."""
@@ -76,10 +76,13 @@ def joined(group: Group) -> Iterator[None]:
 
 
 def _leave() -> None:
-    import torch.distributed
+    from torch.distributed import destroy_process_group, distributed_c10d, is_initialized
 
-    if torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    if is_initialized():
+        destroy_process_group()
+    # Torch counts groups and has the count in the keys under which ranks meet, and forgets a count
+    # only with its group: after a group that was never made, this process would meet no new one.
+    distributed_c10d._world.group_count = 0
 
 
 def _join(group: Group) -> None:
@@ -91,6 +94,7 @@ def _join(group: Group) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = interface
     store = torch.distributed.FileStore(str(group.folder / f"group-{group.name}"), group.size)
     store.set_timeout(timedelta(seconds=MEET_SECONDS))
+    _meet(group, store)
     try:
         with _ending_process_after(GIVE_UP_SECONDS):
             torch.distributed.init_process_group(
@@ -101,8 +105,21 @@ def _join(group: Group) -> None:
                 timeout=timedelta(seconds=MEET_SECONDS),
             )
     except RuntimeError as error:
-        raise ServerDied(f"rank {group.rank} did not meet all other ranks ({error})") from error
+        raise ServerDied(f"rank {group.rank} lost the others while connecting ({error})") from error
     torch.distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=STEP_SECONDS))
+
+
+def _meet(group: Group, store: Any) -> None:
+    """Return when all ranks are here; :class:`ServerDied` names those that did not come."""
+    here = [f"rank-{rank}" for rank in range(group.size)]
+    store.set(here[group.rank], "")
+    try:
+        store.wait(here)
+    except RuntimeError as error:
+        missing = [name.replace("-", " ") for name in here if not store.check([name])]
+        raise ServerDied(
+            f"{', '.join(missing)} did not meet rank {group.rank} within {MEET_SECONDS:g} s"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,54 +19,104 @@ from experiments.models import process_group
 from experiments.models.process_group import Group
 import torch.distributed
 process_group.MEET_SECONDS = 3.0
-rank, deadly = int(sys.argv[2]), sys.argv[3]
-for name in ("first", "second"):
-    group = Group(name, Path(sys.argv[1]), rank, 2, "127.0.0.1")
+rank = int(sys.argv[2])
+print("ready", flush=True)
+for line in sys.stdin:
+    name, fault = line.split()
+    if fault == "vanish":
+        torch.distributed.init_process_group = lambda *_, **__: os._exit(0)
     try:
-        with process_group.joined(group):
+        with process_group.joined(Group(name, Path(sys.argv[1]), rank, 2, "127.0.0.1")):
             for step in range(100):
-                if rank == 1 and step == 10 and name == "first":
-                    if deadly == "die":
-                        os.kill(os.getpid(), 9)
-                    if deadly == "fail":
-                        raise ValueError("its own fault")
+                if step == 10 and fault == "die":
+                    os.kill(os.getpid(), 9)
+                if step == 10 and fault == "fail":
+                    raise ValueError("its own fault")
                 torch.distributed.all_reduce(torch.ones(10))
-        print(name, "done", flush=True)
+        print("done", flush=True)
     except (ServerDied, ValueError) as error:
-        print(name, type(error).__name__, error, flush=True)
+        print(type(error).__name__, error, flush=True)
 os._exit(0)
 """
 
 
-def said_by_ranks(folder: Path, deadly: str) -> tuple[list[str], list[str], float]:
-    """What each of two ranks says, and how many seconds both took."""
-    start = time.monotonic()
-    children = [
-        subprocess.Popen(
-            [sys.executable, "-c", CHILD, str(folder), str(rank), deadly],
+class Rank:
+    """A process that joins one group after the other, as it is told."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(folder), str(number)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
         )
-        for rank in range(2)
-    ]
-    first, second = (child.communicate(timeout=60)[0].splitlines() for child in children)
-    return first, second, time.monotonic() - start
+
+    def join(self, name: str, fault: str = "none") -> None:
+        assert self.process.stdin
+        print(name, fault, file=self.process.stdin, flush=True)
+
+    def said(self) -> str:
+        """Its next line; empty if it has died."""
+        assert self.process.stdout
+        return self.process.stdout.readline().rstrip()
 
 
-def test_a_rank_that_dies_ends_the_others_work_at_once_and_by_name(tmp_path: Path) -> None:
-    survivor, dead, seconds = said_by_ranks(tmp_path, "die")
-    assert survivor[0].startswith("first ServerDied rank 0 lost the other ranks (")
-    assert survivor[1].startswith("second ServerDied rank 0 did not meet all other ranks (")
-    assert dead == []
-    assert seconds < 40
+Start = Callable[[int], Rank]
 
 
-def test_a_rank_that_fails_releases_the_others_and_they_meet_again(tmp_path: Path) -> None:
-    other, failed, _ = said_by_ranks(tmp_path, "fail")
-    assert failed == ["first ValueError its own fault", "second done"]
-    assert other[0].startswith("first ServerDied rank 0 lost the other ranks (")
-    assert other[1] == "second done"
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a rank of two; ends all of them after the test."""
+    ranks: list[Rank] = []
+
+    def begin(number: int) -> Rank:
+        ranks.append(Rank(tmp_path, number))
+        return ranks[-1]
+
+    yield begin
+    for rank in ranks:
+        rank.process.kill()
+        rank.process.communicate()
+
+
+def test_a_rank_that_died_is_told_of_and_another_process_takes_its_place(start: Start) -> None:
+    survivor, dead = start(0), start(1)
+    assert [survivor.said(), dead.said()] == ["ready", "ready"]
+    survivor.join("first")
+    dead.join("first", "die")
+    assert survivor.said().startswith("ServerDied rank 0 lost the other ranks (")
+    assert dead.said() == ""
+    new = start(1)
+    survivor.join("second")
+    assert survivor.said() == "ServerDied rank 1 did not meet rank 0 within 3 s"
+    assert new.said() == "ready"
+    for rank in (survivor, new):
+        rank.join("third")
+    assert [survivor.said(), new.said()] == ["done", "done"]
+
+
+def test_a_rank_that_died_while_connecting_does_not_spoil_later_groups(start: Start) -> None:
+    survivor, dead, new = start(0), start(1), start(1)
+    assert [survivor.said(), dead.said(), new.said()] == ["ready"] * 3
+    survivor.join("first")
+    dead.join("first", "vanish")
+    assert survivor.said().startswith("ServerDied rank 0 lost the others while connecting (")
+    for rank in (survivor, new):
+        rank.join("second")
+    assert [survivor.said(), new.said()] == ["done", "done"]
+
+
+def test_a_rank_that_fails_releases_the_others_and_they_meet_again(start: Start) -> None:
+    other, failed = start(0), start(1)
+    assert [other.said(), failed.said()] == ["ready", "ready"]
+    other.join("first")
+    failed.join("first", "fail")
+    assert failed.said() == "ValueError its own fault"
+    assert other.said().startswith("ServerDied rank 0 lost the other ranks (")
+    for rank in (other, failed):
+        rank.join("second")
+    assert [other.said(), failed.said()] == ["done", "done"]
 
 
 @pytest.mark.parametrize(
