@@ -20,6 +20,7 @@ from experiments.errors import ReproduceError, ServerDied, SpecError, UnitFailed
 from experiments.mop.idle import Timeline
 from experiments.mop.progress import Progress, Score, pool
 from experiments.mop.unit import Kind, Lost, Outcome, Unit, UnitResult
+from experiments.specs.model import RunSpec
 from experiments.telemetry.journal import Span
 
 
@@ -53,7 +54,7 @@ def train(context: RunContext, executor: HoppingExecutor, regroup: Callable[[], 
     """
     spec = context.spec
     for config in spec.configs:
-        if config.batch_size < spec.workers:
+        if global_batch(spec, config.batch_size) < spec.workers:
             raise SpecError(
                 f"{config.key}: {spec.workers} workers cannot share a batch of "
                 f"{config.batch_size}: use fewer with --workers"
@@ -68,6 +69,11 @@ def train(context: RunContext, executor: HoppingExecutor, regroup: Callable[[], 
             if (model, epoch) not in finished:
                 executor.warm()  # whoever died while idle is back before the others wait for it
                 _Turn(context, executor, regroup, progress, model, epoch).run()
+
+
+def global_batch(spec: RunSpec, batch_size: int) -> int:
+    """Rows of all ranks in one step of a configuration, as the run's protocol says."""
+    return batch_size * (spec.workers if spec.protocol.ddp_batch == "per-rank" else 1)
 
 
 class _Turn:

@@ -53,6 +53,7 @@ class RankWorkers(DaskWorkers):
 
     def __init__(self, context: RunContext) -> None:
         super().__init__(context)
+        self._spec = context.spec
         self._folder = context.store.root
         self._name = ""
         self.regroup()
@@ -83,6 +84,7 @@ class RankWorkers(DaskWorkers):
             on_torch,
             self._dataset,
             group,
+            data_parallel.global_batch(self._spec, job["model"]["batch_size"]),
             source,
             kept,
             self._block_bytes,

@@ -94,11 +94,11 @@ def _join(group: Group) -> None:
     os.environ["GLOO_SOCKET_IFNAME"] = os.environ["NCCL_SOCKET_IFNAME"] = interface
     store = torch.distributed.FileStore(str(group.folder / f"group-{group.name}"), group.size)
     store.set_timeout(timedelta(seconds=MEET_SECONDS))
-    _meet(group, store)
+    backend = _backend(_meet(group, store))
     try:
         with _ending_process_after(GIVE_UP_SECONDS):
             torch.distributed.init_process_group(
-                "nccl" if torch.cuda.is_available() else "gloo",
+                backend,
                 store=store,
                 rank=group.rank,
                 world_size=group.size,
@@ -109,17 +109,35 @@ def _join(group: Group) -> None:
     torch.distributed.distributed_c10d._set_pg_timeout(timedelta(seconds=STEP_SECONDS))
 
 
-def _meet(group: Group, store: Any) -> None:
-    """Return when all ranks are here; :class:`ServerDied` names those that did not come."""
+def _meet(group: Group, store: Any) -> list[str]:
+    """Every rank's device once all are here; :class:`ServerDied` names those that did not come."""
     here = [f"rank-{rank}" for rank in range(group.size)]
-    store.set(here[group.rank], "")
+    store.set(here[group.rank], _device())
     try:
         store.wait(here)
+        return [store.get(name).decode() for name in here]
     except RuntimeError as error:
         missing = [name.replace("-", " ") for name in here if not store.check([name])]
         raise ServerDied(
             f"{', '.join(missing)} did not meet rank {group.rank} within {MEET_SECONDS:g} s"
         ) from error
+
+
+_CPU = "cpu"
+
+
+def _device() -> str:
+    """What this process trains on: its GPU by its own name in the world, or the CPU."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return _CPU
+    return str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+
+
+def _backend(devices: list[str]) -> str:
+    """NCCL where each rank has a GPU for itself; it refuses to share one, which gloo does not."""
+    return "nccl" if _CPU not in devices and len({*devices}) == len(devices) else "gloo"
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """The work of one rank: its share of an epoch in which all workers train one model together.
 
-Every step takes one batch of the configuration's size, of which each rank has a share of its own
-rows (the protocol's ``ddp_batch = "global"``). All ranks take the same number of steps; one whose
-rows end earlier goes on with its first ones.
+Every step takes one batch, the global one, of which each rank has a share of its own
+rows. All ranks take the same number of steps; one whose rows end earlier goes on with its first
+ones.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def train(
     worker: UnitWorker,
     job: Mapping[str, Any],
     group: Group,
+    batch: int,
     source: Path,
     blocks: Callable[[int], Blocks],
     rows: Sequence[int],
@@ -52,6 +53,7 @@ def train(
 
     Parameters
     ----------
+    batch : rows of all ranks in one step, at least one for each rank.
     blocks : gives this rank's first so many rows, from the start again after its last.
     rows : of every rank.
     save : takes the state after training; None on all ranks but one. Statistics of batch
@@ -68,7 +70,6 @@ def train(
     ServerDied
         Another rank left or died; nothing was saved.
     """
-    batch = job["model"]["batch_size"]
     count = steps(batch, rows)
     own = share(batch, group.size, group.rank)
     mine = {**job, "model": {**job["model"], "batch_size": own}}

@@ -37,6 +37,7 @@ def experiment(
     seeds: Iterable[int] = (1,),
     of: Iterable[str] | None = None,
     changed: Mapping[str, Measures] = {},
+    scale: str = "smoke",
 ) -> list[Path]:
     """Runs of an experiment, in which MA learns slower unless ``changed`` says otherwise.
 
@@ -44,13 +45,14 @@ def experiment(
     """
     dataset, classes = DATASETS[name]
     folders = []
-    for approach in [row.id for row in approaches_of(name)] if of is None else of:
+    for approach in [row.id for row in approaches_of(name, scale)] if of is None else of:
         for seed in seeds:
             run = spec(
                 experiment=name,
                 approach=approach,
                 seed=seed,
                 epochs=epochs,
+                scale=scale,
                 dataset=DatasetSpec(dataset, 2400, 800),
             )
             rate = (0.2 if approach == "ma" else 0.6) + seed / 100

@@ -9,7 +9,7 @@ import numpy as np
 from experiments.approaches.base import job
 from experiments.datasets import PreparedDataset, one_hot, prepare
 from experiments.models.session import Session
-from experiments.specs.model import RunSpec, derive_seed
+from experiments.specs.model import ModelConfig, RunSpec, derive_seed
 
 
 def shares(batch: int, ranks: int) -> list[int]:
@@ -33,18 +33,24 @@ def batches(dataset: PreparedDataset, batch: int) -> Iterator[list[tuple[int, in
         ]
 
 
+def global_batch(spec: RunSpec, config: ModelConfig) -> int:
+    """Rows of one step of a configuration."""
+    return {"global": 1, "per-rank": spec.workers}[spec.protocol.ddp_batch] * config.batch_size
+
+
 def replayed(spec: RunSpec) -> list[bytes]:
     """Every model's state after training; models must be free of dropout and batch statistics."""
     dataset = prepare(spec.dataset, spec.workers, spec.seed)
     parts = [dataset.partition("train", rank) for rank in range(spec.workers)]
     session, states = Session(0), []
     for config in spec.configs:
-        work = job(config, dataset)["model"]
+        batch = global_batch(spec, config)
+        work = {**job(config, dataset)["model"], "batch_size": batch}
         seed = derive_seed(spec.seed, "initial", config.architecture)
         session.load(work, session.initial_state(work, seed))
         for _ in range(spec.epochs):
             session.train_start(work, seed)
-            for rows in batches(dataset, config.batch_size):
+            for rows in batches(dataset, batch):
                 x = np.stack([parts[rank].x[position] for rank, position in rows])
                 y = np.stack([parts[rank].y[position] for rank, position in rows])
                 session.train_rows(x, one_hot(y, dataset.classes))

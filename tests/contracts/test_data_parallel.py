@@ -40,9 +40,12 @@ def approach(request: pytest.FixtureRequest) -> str:
 
 
 @functools.cache
-def smooth_run(name: str) -> Finished:
+def smooth_run(name: str, batch: str = "global") -> Finished:
     """Three ranks, batches that three do not divide, rows that batches do not."""
     spec = replace(contract_spec(name), experiment="in-step", workers=WORKERS, configs=SMOOTH)
+    if batch != spec.protocol.ddp_batch:
+        protocol = replace(spec.protocol, name=batch, ddp_batch=batch)
+        spec = replace(spec, protocol=protocol, configs=SMOOTH[-1:], epochs=1)
     run = planned(spec)
     execute(run, lambda _: None)
     return Finished(run, tuple(read(run.folder.journal)))
@@ -72,9 +75,10 @@ def test_there_is_an_approach_that_is_data_parallel() -> None:
     assert IN_STEP
 
 
-def test_it_equals_sequential_sgd_on_global_batches(approach: str) -> None:
+@pytest.mark.parametrize("batch", ["global", "per-rank"])
+def test_it_equals_sequential_sgd_on_global_batches(approach: str, batch: str) -> None:
     """In one process, from the same weights, on each step's rows of all ranks together."""
-    done = smooth_run(approach)
+    done = smooth_run(approach, batch)
     for model, expected in enumerate(map(codec.decode, in_step.replayed(done.run.spec))):
         found = codec.decode(done.state(model))
         np.testing.assert_allclose(found.weights, expected.weights, atol=1e-5, rtol=1e-5)

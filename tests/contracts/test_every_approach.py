@@ -17,7 +17,7 @@ from experiments.models.measures import roc_area
 from experiments.paths import state
 from experiments.runner.execute import execute
 from experiments.runner.plan import RunState, planned
-from experiments.specs.load import approaches, experiments, protocols
+from experiments.specs.load import SCALES, approaches, experiments, protocols
 from experiments.specs.model import DatasetSpec, ModelConfig
 from experiments.telemetry.journal import read
 from tests.contracts.conftest import Finished, contract_spec
@@ -36,7 +36,12 @@ def test_declared_traits_have_suites(name: str) -> None:
 @pytest.mark.parametrize("name", approaches())
 def test_takes_part_in_experiments_that_exist(name: str) -> None:
     assert approaches()[name].experiments
-    assert set(approaches()[name].experiments) <= set(experiments())
+    row = approaches()[name]
+    assert set(row.experiments) <= set(experiments())
+    for absent in row.left_out:
+        assert absent.experiment in row.experiments
+        assert absent.scale in SCALES
+        assert absent.reason
 
 
 @pytest.mark.parametrize("name", approaches())

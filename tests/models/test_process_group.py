@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.models import process_group
 from experiments.models.rank import share, steps
 
 CHILD = """
@@ -117,6 +118,19 @@ def test_a_rank_that_fails_releases_the_others_and_they_meet_again(start: Start)
     for rank in (other, failed):
         rank.join("second")
     assert [other.said(), failed.said()] == ["done", "done"]
+
+
+@pytest.mark.parametrize(
+    ("devices", "backend"),
+    [
+        (["GPU-a", "GPU-b"], "nccl"),
+        (["GPU-a", "GPU-a"], "gloo"),
+        (["GPU-a", "cpu"], "gloo"),
+        (["cpu", "cpu"], "gloo"),
+    ],
+)
+def test_gpus_reduce_by_nccl_where_no_two_ranks_share_one(devices: list[str], backend: str) -> None:
+    assert process_group._backend(devices) == backend
 
 
 @pytest.mark.parametrize(
