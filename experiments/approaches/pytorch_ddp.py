@@ -8,12 +8,13 @@ the same Keras definition on torch; its state lies in the model store between ep
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from experiments.approaches import data_parallel, hopping, partition_files
+from experiments.approaches import data_parallel, hopping, partition_files, shard
 from experiments.approaches.base import RunContext, Trait
 from experiments.approaches.cerebro_standalone import DaskWorkers
+from experiments.approaches.shard import Shard
 from experiments.models.process_group import Group
 from experiments.models.steps import DDP
 from experiments.models.worker import TRAIN, Report
@@ -27,33 +28,33 @@ class Approach:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self._remote: RankWorkers | None = None
-        self._executor: hopping.HoppingExecutor | None = None
+        self._remote = RankWorkers(context, self._shards())
+        self._executor = hopping.HoppingExecutor(context, self._remote)
+
+    def _shards(self) -> Sequence[Shard]:
+        return shard.file_shards(self._context)
 
     def prepare(self) -> None:
         """Nothing to move: the prepared data set's files are what the workers read."""
 
     def train(self) -> None:
-        """Connect to the workers and train one configuration after the other."""
-        self._remote = RankWorkers(self._context)
-        self._executor = hopping.HoppingExecutor(self._context, self._remote)
+        """Train one configuration after the other."""
         data_parallel.train(self._context, self._executor, self._remote.regroup)
 
     def close(self) -> None:
         """Stop running units and disconnect."""
-        if self._executor is not None:
-            self._executor.cancel()
-            self._executor.close()
-        if self._remote is not None:
-            self._remote.close()
+        self._executor.cancel()
+        self._executor.close()
+        self._remote.close()
 
 
 class RankWorkers(DaskWorkers):
     """Dask workers as the ranks of one group; implements :class:`hopping.Remote` on torch."""
 
-    def __init__(self, context: RunContext) -> None:
-        super().__init__(context)
+    def __init__(self, context: RunContext, shards: Sequence[Shard]) -> None:
+        super().__init__(context, shards)
         self._spec = context.spec
+        self._rows = [context.dataset.rows("train", rank) for rank in range(context.spec.workers)]
         self._folder = context.store.root
         self._name = ""
         self.regroup()
@@ -82,10 +83,10 @@ class RankWorkers(DaskWorkers):
             worker,
             partition_files.train_rank,
             on_torch,
-            self._dataset,
+            self._shards[worker],
             group,
             data_parallel.global_batch(self._spec, job["model"]["batch_size"]),
+            self._rows,
             source,
             kept,
-            self._block_bytes,
         )

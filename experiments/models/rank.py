@@ -7,19 +7,17 @@ ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from experiments.models import process_group
 from experiments.models.process_group import Group
-from experiments.models.worker import TRAIN, Report, Rows, UnitWorker, merge
+from experiments.models.worker import TRAIN, Block, Report, UnitWorker, merge
 
 if TYPE_CHECKING:
     from experiments.models.steps_ddp import DataParallelStep
-
-Blocks = Iterable[tuple[Hashable, Callable[[], Rows]]]
-"""Blocks of rows in order: the key of each in the process's cache, and what makes it."""
 
 
 def share(batch: int, size: int, rank: int) -> int:
@@ -45,7 +43,7 @@ def train(
     group: Group,
     batch: int,
     source: Path,
-    blocks: Callable[[int], Blocks],
+    blocks: Callable[[int], Generator[Block, None, None]],
     rows: Sequence[int],
     save: Callable[[bytes], None] | None,
 ) -> Report:
@@ -77,8 +75,9 @@ def train(
     step = cast("DataParallelStep", worker.session.step)
     with process_group.joined(group), step.together(group, batch) as traffic:
         worker.start(TRAIN, mine)
-        for key, read in blocks(count * own):
-            worker.feed(TRAIN, key, read)
+        with contextlib.closing(blocks(count * own)) as mine_in_turn:
+            for block in mine_in_turn:
+                worker.feed(TRAIN, *block)
         reports.append(worker.finish(TRAIN))
     if save is not None:
         reports.append(worker.dump(save))

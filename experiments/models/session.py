@@ -47,7 +47,7 @@ class Session:
 
     Parameters
     ----------
-    buffer_budget : bytes of decoded data that :attr:`buffers` may hold.
+    buffers : keeps decoded data; or how many bytes of it may be kept.
     framework : as :func:`experiments.models.steps.make_step` takes it; imported at the first use of
         a model that needs it.
 
@@ -58,8 +58,8 @@ class Session:
     builds : models built so far.
     """
 
-    def __init__(self, buffer_budget: int, framework: str = "tensorflow") -> None:
-        self.buffers = BufferCache(buffer_budget)
+    def __init__(self, buffers: int | BufferCache, framework: str = "tensorflow") -> None:
+        self.buffers = BufferCache(buffers) if isinstance(buffers, int) else buffers
         self.between_batches: Callable[[], None] | None = None
         self.builds = 0
         self._framework = framework

@@ -96,9 +96,14 @@ class Kill:
 
 
 def victims(approach: str) -> tuple[str, ...]:
-    """Everything that can be killed in a run of an approach."""
+    """Everything that can be killed while an approach trains.
+
+    Training outside the database leaves no session open, so there is no backend to be killed.
+    """
     roles = find(approach).roles
-    return (CLI, DRIVER, *(each for role in roles for each in VICTIMS_OF_ROLE[role]))
+    everything = (CLI, DRIVER, *(each for role in roles for each in VICTIMS_OF_ROLE[role]))
+    absent = (SEGMENT_BACKEND, COORDINATOR_BACKEND) if WORKER in roles else ()
+    return tuple(each for each in everything if each not in absent)
 
 
 def small_spec(approach: str, seed: int, epochs: int = 2) -> RunSpec:

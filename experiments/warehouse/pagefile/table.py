@@ -67,8 +67,10 @@ class Table:
         columns: Sequence[str] | None = None,
         batch_bytes: int = BATCH_BYTES,
         allocate: Allocate = _fresh,
+        start: int = 0,
+        stop: int | None = None,
     ) -> Iterator[Batch]:
-        """All rows that the snapshot sees, in the order of the table's pages.
+        """The rows that the snapshot sees, in the order of the table's pages.
 
         Parameters
         ----------
@@ -77,6 +79,8 @@ class Table:
             about one batch (its compressed bytes besides), not the table.
         allocate : gives the uint8 memory for a column of variable length, by its size in bytes:
             shared memory, say, or again what held the last batch, which costs least.
+        start, stop : the first row and the one after the last; all rows unless told. Values of
+            other rows are not fetched.
 
         Raises
         ------
@@ -108,7 +112,13 @@ class Table:
             self._threads,
             wanted,
             allocate,
-        ).batches(batch_bytes)
+        ).batches(batch_bytes, start, stop)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the table's files, those of its TOAST relation included."""
+        files = (self._heap, self._toast)
+        return sum(file.blocks * file.page_bytes for file in files if file is not None)
 
     def close(self) -> None:
         """Close the files and end the transaction, and with it snapshot and lock."""
