@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.warehouse.pagefile import open_table
+from experiments.warehouse.pagefile import scan as scan_module
 from tests.warehouse.pagefile.conftest import Server
 from tests.warehouse.pagefile.judge import read_from_pages, said_by_server
 
@@ -139,6 +141,28 @@ def build(session: Any, made: list[Made], rows: int, steps: list[str]) -> None:
         for index, step in enumerate(steps):
             for statement in STEPS[step].format(name=f"added{index}").split("; "):
                 cursor.execute(statement)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    rows=st.sampled_from([0, 7, 400]),
+    start=st.integers(0, 500),
+    stop=st.none() | st.integers(0, 500),
+    batch_bytes=st.sampled_from([1, 70_000, 2**26]),
+)
+def test_some_of_the_rows(
+    server: Server, rows: int, start: int, stop: int | None, batch_bytes: int
+) -> None:
+    """Over several stretches of pages, of which the wanted rows may leave out any."""
+    session = server.connect()
+    try:
+        build(session, [Made("bytea", 0, 2000, "STORAGE EXTERNAL", "lz4")], rows, ["delete"])
+        with pytest.MonkeyPatch.context() as patch, open_table(session, "t") as opened:
+            patch.setattr(scan_module, "STRETCH", 1)
+            said = said_by_server(session, "t")[start:stop]
+            assert read_from_pages(opened, batch_bytes, start=start, stop=stop) == said
+    finally:
+        session.close()
 
 
 def compare(session: Any, batch_bytes: int = 2**26, table: str = "t") -> None:
