@@ -8,7 +8,6 @@ every rank. Statistics of batch normalization stay each rank's own, as in DDP wi
 
 # No postponed annotations here: DDP compares those of a communication hook with its own types.
 import contextlib
-import gc
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,10 +91,12 @@ class DataParallelStep(TorchStep):
         return int.from_bytes(digest.digest(), "big")
 
     def _wrap(self, group: Group) -> None:
+        if self._wrapped is not None:
+            # The wrapper is in cycles; these two own the hooks on the weights, and go at once.
+            self._wrapped.logger = self._wrapped.reducer = None
         self._group = self._wrapped = None
         for weight in self._trainable:
             weight.grad = None
-        gc.collect()  # an earlier wrapper's hooks on the weights go with it
         self._wrapped = torch.nn.parallel.DistributedDataParallel(
             self.model,
             init_sync=False,  # all ranks load the same state, and Keras has no buffers in it

@@ -75,7 +75,10 @@ def test_there_is_an_approach_that_is_data_parallel() -> None:
     assert IN_STEP
 
 
-@pytest.mark.parametrize("batch", ["global", "per-rank"])
+@pytest.mark.parametrize(
+    ("approach", "batch"),
+    [*((name, "global") for name in IN_STEP), (IN_STEP[0], "per-rank")],  # shared code
+)
 def test_it_equals_sequential_sgd_on_global_batches(approach: str, batch: str) -> None:
     """In one process, from the same weights, on each step's rows of all ranks together."""
     done = smooth_run(approach, batch)
