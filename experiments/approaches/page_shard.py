@@ -44,6 +44,7 @@ class _Read:
 
 
 _tables: dict[Hashable, _Read] = {}
+"""Of this process, and of the one cache that it has."""
 
 
 @dataclass(frozen=True)
