@@ -210,6 +210,16 @@ def _footnotes(table: pd.DataFrame, notes: _Notes, remarks: Iterable[str]) -> li
             + ", ".join(f"{title} stands beside its {row}" for title, row in pairs)
             + "."
         )
+    reading = table[table["read_s"] > 0]
+    if len(reading):
+        lines.append(
+            "Of the ETL, reading page files: "
+            + ", ".join(
+                f"{row.title} {seconds(row.read_s)} s ({dataset_title(row.dataset)})"
+                for row in reading.itertuples(index=False)
+            )
+            + "."
+        )
     lines += remarks
     if table["interrupted"].any():
         lines.append(

@@ -71,6 +71,10 @@ class DaskWorkers:
         self._running: set[Any] = set()
         self._lock = threading.Lock()
 
+    def load(self, worker: int) -> Report:
+        """Have a worker import what reading its shard takes."""
+        return self._on(worker, partition_files.load, self._shards[worker])
+
     def ready(self, worker: int) -> Report:
         """Have a worker bring its shard into its process, where that is to be done."""
         return self._on(worker, partition_files.ready, self._shards[worker])

@@ -18,14 +18,22 @@ from experiments.models.worker import Report
 class Readers(Protocol):
     """Worker processes that have a shard each."""
 
+    def load(self, worker: int) -> Report:
+        """Have a worker import what reading takes."""
+
     def ready(self, worker: int) -> Report:
         """Have a worker read its shard, which does nothing more when it has."""
 
 
 def page_shards(context: RunContext) -> list[PageShard]:
-    """Every worker's shard: its own segment's packed tables."""
+    """Every worker's shard: its own segment's packed tables.
+
+    What an installation compiles once is compiled here, before the ETL, of which it is no part.
+    """
     content = context.dataset.fingerprint
-    return [PageShard(context.topology, each, content) for each in range(context.spec.workers)]
+    shards = [PageShard(context.topology, each, content) for each in range(context.spec.workers)]
+    shards[0].load()
+    return shards
 
 
 def prepare(context: RunContext, executor: HoppingExecutor, readers: Readers) -> None:
@@ -34,6 +42,8 @@ def prepare(context: RunContext, executor: HoppingExecutor, readers: Readers) ->
     A mark ``shard_read`` for each worker tells the bytes that it holds from those of its tables'
     files. Errors as of :func:`in_database.prepare`.
     """
+    loading = executor.begin(readers.load)  # while the database loads and packs
     in_database.prepare(context, in_database.cluster_of(context.topology))
+    executor.end(loading)
     for worker, report in enumerate(executor.everywhere(readers.ready)):
         context.journal.append("shard_read", worker=worker, **report["held"])

@@ -94,10 +94,17 @@ class HoppingExecutor:
 
     def everywhere(self, step: Callable[[int], Report]) -> list[Report]:
         """Do a step on all workers at once, again on one that dies meanwhile; journal its spans."""
-        pending = [
+        return self.end(self.begin(step))
+
+    def begin(self, step: Callable[[int], Report]) -> list[Future[Report]]:
+        """Start a step on all workers; what is asked of a worker later waits for it."""
+        return [
             lane.submit(self._again, partial(step, worker))
             for worker, lane in enumerate(self._lanes)
         ]
+
+    def end(self, pending: list[Future[Report]]) -> list[Report]:
+        """Wait for a step on all workers and journal its spans."""
         reports = []
         for worker, future in enumerate(pending):
             reports.append(future.result())

@@ -61,6 +61,13 @@ class PageShard:
     partition: int
     content: str
 
+    def load(self) -> Report:
+        """Have the reader's compiled code in this process: ``init``."""
+        clock = UnitClock()
+        _load_code()
+        clock.lap("init")
+        return _report(clock)
+
     def ready(self, cache: BufferCache, check: Callable[[], None]) -> Report:
         """Read what the cache has room for; if that is not all, see that the segment answers.
 
@@ -79,8 +86,7 @@ class PageShard:
         clock = UnitClock()
         for kind in TABLES:
             if self._name(kind) not in _tables:
-                from experiments.warehouse import packed_files  # noqa: F401 - takes a while
-
+                _load_code()
                 clock.lap("init")
                 before = cache.bytes
                 _tables[self._name(kind)] = self._read(kind, cache, check)
@@ -89,7 +95,7 @@ class PageShard:
         if any(each.held < len(each.buffers) for each in known):
             self._reach()
         return {
-            "spans": [[s.phase, s.start_ns, s.end_ns, s.bytes] for s in clock.spans()],
+            **_report(clock),
             "held": {
                 "held_bytes": sum(b.bytes for each in known for b in each.buffers[: each.held]),
                 "shard_bytes": sum(b.bytes for each in known for b in each.buffers),
@@ -144,6 +150,16 @@ class PageShard:
         cluster = cluster_of(self.topology)
         segment = cluster.segments[self.partition]
         cluster.connect(segment, patience=CONNECT_SECONDS).close()
+
+
+def _load_code() -> None:
+    from experiments.warehouse.pagefile.code import load_code
+
+    load_code()
+
+
+def _report(clock: UnitClock) -> Report:
+    return {"spans": [[s.phase, s.start_ns, s.end_ns, s.bytes] for s in clock.spans()]}
 
 
 def _fresh(size: int) -> npt.NDArray[np.uint8]:

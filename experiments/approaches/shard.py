@@ -24,6 +24,9 @@ from experiments.models.worker import TRAIN, Block, Report, Rows
 class Shard(Protocol):
     """One worker's rows of both splits."""
 
+    def load(self) -> Report:
+        """Import what reading takes, before there is anything to read."""
+
     def ready(self, cache: BufferCache, check: Callable[[], None]) -> Report:
         """Bring into this process what is to be there before a unit; does nothing more when it is.
 
@@ -67,6 +70,10 @@ class FileShard:
     dataset: str
     partition: int
     block_bytes: int
+
+    def load(self) -> Report:
+        """Nothing."""
+        return {"spans": []}
 
     def ready(self, cache: BufferCache, check: Callable[[], None]) -> Report:
         """Nothing: what is not cached is read when it is wanted."""

@@ -11,6 +11,12 @@ from hypothesis import strategies as st
 
 from experiments.warehouse.pagefile import open_table
 from experiments.warehouse.pagefile import scan as scan_module
+from experiments.warehouse.pagefile.code import load_code
+from experiments.warehouse.pagefile.compression import expand
+from experiments.warehouse.pagefile.native import fill
+from experiments.warehouse.pagefile.pages import tuples_of_pages
+from experiments.warehouse.pagefile.toast import read_and_place
+from experiments.warehouse.pagefile.tuples import deform, gather
 from tests.warehouse.pagefile.conftest import Server
 from tests.warehouse.pagefile.judge import read_from_pages, said_by_server
 
@@ -163,6 +169,16 @@ def test_some_of_the_rows(
             assert read_from_pages(opened, batch_bytes, start=start, stop=stop) == said
     finally:
         session.close()
+
+
+def test_loaded_code_is_what_a_scan_calls(connection: Any) -> None:
+    """For other types of arguments, numba would compile once more in the middle of a scan."""
+    load_code()
+    made = [Made("bytea", 5, size, "STORAGE EXTENDED", "lz4") for size in (0, 100, 9000)]
+    build(connection, [*made, Made("int4[]", 2, 0, "", "")], 60, ["update", "add text"])
+    compare(connection)
+    called: tuple[Any, ...] = (fill, tuples_of_pages, deform, gather, read_and_place, expand)
+    assert [len(function.signatures) for function in called] == [1] * len(called)
 
 
 def compare(session: Any, batch_bytes: int = 2**26, table: str = "t") -> None:
