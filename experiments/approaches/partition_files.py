@@ -1,8 +1,9 @@
 """Units outside the database: what a worker process does with its shard.
 
 These functions run inside worker processes (Dask's, and whatever has rows as arrays). One
-:class:`~experiments.models.worker.UnitWorker` lives as long as the process, and so do the rows that
-it keeps.
+:class:`~experiments.models.worker.UnitWorker` lives as long as the process, on the framework that
+its jobs name under ``framework`` (TensorFlow where they name none), and so do the rows that it
+keeps.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ import contextlib
 import functools
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.approaches.shard import Shard
+from experiments.approaches.shard import Shard, laps
 from experiments.errors import NotBegun, ServerDied
 from experiments.files import write_atomically
+from experiments.models import rank
 from experiments.models.buffers import BufferCache
+from experiments.models.process_group import Group
 from experiments.models.session import Session
-from experiments.models.worker import Report, UnitWorker, merge
+from experiments.models.worker import TRAIN, Report, UnitWorker, merge
 from experiments.specs.topology import CACHE_BYTES, CACHE_BYTES_VARIABLE
 
 _cancelled = threading.Event()
@@ -30,14 +33,18 @@ class Cancelled(Exception):
     """The driver asked for the unit to stop."""
 
 
+def _worker(job: Mapping[str, Any]) -> UnitWorker:
+    return _worker_on(job.get("framework", "tensorflow"))
+
+
 @functools.lru_cache(maxsize=1)
 def _cache() -> BufferCache:
     return BufferCache(int(os.environ.get(CACHE_BYTES_VARIABLE, str(CACHE_BYTES))))
 
 
 @functools.lru_cache(maxsize=1)
-def _worker() -> UnitWorker:
-    session = Session(_cache())
+def _worker_on(framework: str) -> UnitWorker:
+    session = Session(_cache(), framework)
     session.between_batches = _check_cancelled
     return UnitWorker(session)
 
@@ -64,12 +71,12 @@ def ready(shard: Shard) -> Report:
 
 def warm(job: Mapping[str, Any], shard: Shard) -> Report:
     """Have the shard ready and the job's model built in this process."""
-    return merge([ready(shard), _worker().warm(job)])
+    return merge([ready(shard), _worker(job).warm(job)])
 
 
 def create(job: Mapping[str, Any], target: str) -> Report:
     """Write an initial state to a file."""
-    return _worker().create(job, lambda state: write_atomically(Path(target), state))
+    return _worker(job).create(job, lambda state: write_atomically(Path(target), state))
 
 
 def run_unit(
@@ -92,7 +99,7 @@ def run_unit(
     ServerDied
         It went away in the middle.
     """
-    worker = _worker()
+    worker = _worker(job)
     try:
         reports = [ready(shard)]
     except ServerDied as died:
@@ -105,4 +112,33 @@ def run_unit(
     reports.append(worker.finish(kind))
     if target is not None:
         reports.append(worker.dump(lambda state: write_atomically(Path(target), state)))
+    return merge(reports)
+
+
+def train_rank(
+    job: Mapping[str, Any],
+    shard: Shard,
+    group: Group,
+    batch: int,
+    rows: Sequence[int],
+    source: str,
+    target: str | None,
+) -> Report:
+    """Train for an epoch as one rank of a group; worker i is rank i.
+
+    Parameters and errors as :func:`run_unit` and :func:`experiments.models.rank.train`.
+    """
+    reports = [ready(shard)]
+    reports.append(
+        rank.train(
+            _worker(job),
+            job,
+            group,
+            batch,
+            Path(source),
+            functools.partial(laps, shard, TRAIN),
+            rows,
+            functools.partial(write_atomically, Path(target)) if target is not None else None,
+        )
+    )
     return merge(reports)

@@ -48,7 +48,8 @@ class Session:
     Parameters
     ----------
     buffers : keeps decoded data; or how many bytes of it may be kept.
-    framework : ``tensorflow`` or ``torch``; imported at the first use of a model that needs it.
+    framework : as :func:`experiments.models.steps.make_step` takes it; imported at the first use of
+        a model that needs it.
 
     Attributes
     ----------
@@ -72,6 +73,11 @@ class Session:
     def traces(self) -> int:
         """How often a model's code was turned into a graph so far."""
         return sum(step.traces for step in self._steps.values())
+
+    @property
+    def step(self) -> Step:
+        """The step of the loaded model, for what only its framework can do."""
+        return self._step(self._clean())
 
     def warm(self, job: Mapping[str, Any]) -> bool:
         """Import, build, compile and trace what this job needs; whether anything was to be done.
