@@ -36,11 +36,22 @@ TABLES = {TRAIN: "train_packed", VALID: "valid_packed"}
 
 @dataclass(frozen=True)
 class _Read:
-    """What this process knows of a table: its buffers, of which it ``held`` the first so many."""
+    """What this process knows of a table.
+
+    Attributes
+    ----------
+    buffers : in the order of its pages.
+    streamed : how many of them, from the first on, are not held. (To read the last ones, the TOAST
+        relation would have to be read from its start all the same.)
+    """
 
     buffers: tuple[Buffer, ...]
-    held: int
+    streamed: int
     file_bytes: int
+
+    @property
+    def held_bytes(self) -> int:
+        return sum(each.bytes for each in self.buffers[self.streamed :])
 
 
 _tables: dict[Hashable, _Read] = {}
@@ -92,12 +103,12 @@ class PageShard:
                 _tables[self._name(kind)] = self._read(kind, cache, check)
                 clock.lap("etl.read", cache.bytes - before)
         known = [_tables[self._name(kind)] for kind in TABLES]
-        if any(each.held < len(each.buffers) for each in known):
+        if any(each.streamed for each in known):
             self._reach()
         return {
             **_report(clock),
             "held": {
-                "held_bytes": sum(b.bytes for each in known for b in each.buffers[: each.held]),
+                "held_bytes": sum(each.held_bytes for each in known),
                 "shard_bytes": sum(b.bytes for each in known for b in each.buffers),
                 "file_bytes": sum(each.file_bytes for each in known),
             },
@@ -117,7 +128,7 @@ class PageShard:
         return self._name(kind), buffer.number
 
     def _read(self, kind: str, cache: BufferCache, check: Callable[[], None]) -> _Read:
-        """Put a table's first buffers, in the order of its pages, straight into the cache.
+        """Put a table's last buffers, in the order of its pages, straight into the cache.
 
         Those that are there already were read by a call that lost its server.
         """
@@ -126,19 +137,19 @@ class PageShard:
 
         with self._open(kind) as table:
             found = packed_files.buffers(table)
-            start = 0
-            while start < len(found) and self._key(kind, found[start]) in cache:
-                start += 1
-            stop, room = start, cache.budget - cache.bytes
-            while stop < len(found) and found[stop].bytes <= room:
-                room -= found[stop].bytes
-                stop += 1
-            arena = packed_files.Arena.of(found[start:stop])
-            part = packed_files.rows(table, found, BATCH_BYTES, arena.allocate, start, stop)
+            here = [each for each in found if self._key(kind, each) in cache]
+            room = cache.budget - cache.bytes + sum(each.bytes for each in here)
+            streamed = len(found)
+            while streamed and found[streamed - 1].bytes <= room:
+                streamed -= 1
+                room -= found[streamed].bytes
+            start = streamed + len(here)
+            arena = packed_files.Arena.of(found[start:])
+            part = packed_files.rows(table, found, BATCH_BYTES, arena.allocate, start)
             for buffer, rows in part:
                 check()
                 cache.put(self._key(kind, buffer), *rows)
-            return _Read(found, stop, table.file_bytes)
+            return _Read(found, streamed, table.file_bytes)
 
     def _open(self, kind: str) -> contextlib.AbstractContextManager[Table]:
         from experiments.warehouse import packed_files
@@ -167,7 +178,7 @@ def _fresh(size: int) -> npt.NDArray[np.uint8]:
 
 
 class _Stream:
-    """A table's buffers beyond those that are held, read in the order of its pages as asked for.
+    """A table's buffers that are not held, read in the order of its pages as they are asked for.
 
     Opened by the first that is asked for: most passes ask for none.
     """
@@ -191,12 +202,15 @@ class _Stream:
         if self._rows is None:
             table = self._stack.enter_context(self._open())
             known = self._known
-            self._rows = packed_files.rows(table, known.buffers, 1, _fresh, known.held)
+            self._rows = packed_files.rows(table, known.buffers, 1, _fresh, 0, known.streamed)
         self._early = {each: rows for each, rows in self._early.items() if each >= number}
         while number not in self._early:
             buffer, rows = next(self._rows, (None, None))
             if buffer is None or rows is None:
-                raise DataError(f"buffer {number} is not in its table any more")
+                raise DataError(
+                    f"buffer {number} of a packed table is not there any more: give the same "
+                    "command with --fresh, which packs it anew"
+                )
             if buffer.number >= number:
                 self._early[buffer.number] = rows
         return self._early.pop(number)
