@@ -1,7 +1,7 @@
 """The work of one rank: its share of an epoch in which all workers train one model together.
 
-Every step takes one batch, the global one, of which each rank has a share of its own rows. All ranks
-take the same number of steps; one whose rows end earlier goes on with its first ones.
+Every step takes one batch, the global one, of which each rank has a share of its own rows. All
+ranks take the same number of steps; one whose rows end earlier goes on with its first ones.
 """
 
 from __future__ import annotations
