@@ -28,7 +28,12 @@ from experiments.warehouse.unit_tables import MODEL_TABLE, VIEWS, make_unit_tabl
 from experiments.warehouse.units import MERGE
 
 Round = Mapping[str, Any]
-"""Models that are trained for one epoch and then evaluated: ``epoch`` and ``models``."""
+"""Models that are trained for one epoch each and then evaluated: ``number`` and ``entries``."""
+
+
+def round_of(number: int, entries: Iterable[tuple[int, int]]) -> Round:
+    """A round of the models and epochs given."""
+    return {"number": number, "entries": [list(entry) for entry in entries]}
 
 
 class CallingApproach:
@@ -65,7 +70,7 @@ def fit_job(
                 **job(config, context.dataset),
                 "seed": derive_seed(spec.seed, "initial", config.architecture),
             }
-            for config in spec.configs
+            for config in context.configs
         ],
         "workers": spec.workers,
         "seed": spec.seed,
@@ -92,6 +97,11 @@ def known_steps(events: Iterable[Event]) -> set[Step]:
         kind = event.detail["kind"] if event.kind == "unit_finished" else MERGE
         known.add(Step(kind, event.model, event.partition, event.epoch))
     return known
+
+
+def steps_of(message: Message) -> list[Step]:
+    """The steps that a ``started`` message is about."""
+    return [Step(*step) for step in message["steps"]]
 
 
 def step_of(message: Message) -> Step:

@@ -157,7 +157,7 @@ class Board(EpochState):
         self._left[unit.model] -= 1
         self._idle.remove(unit.worker)
         self._running[unit.worker] = unit
-        if self._isolated:
+        if self._isolates(unit):
             self._busy.add(unit.model)
 
     def finish(self, unit: Unit, seconds: float) -> None:
@@ -169,6 +169,10 @@ class Board(EpochState):
         if self._of[unit.worker]:
             insort(self._idle, unit.worker)
         self._times.add(unit.model, seconds)
+
+    def _isolates(self, unit: Unit) -> bool:
+        """Whether no other unit of the unit's model may run beside it."""
+        return self._isolated
 
 
 def _read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:

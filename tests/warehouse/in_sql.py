@@ -38,7 +38,10 @@ def fit_job(epochs: int = 1, known: Sequence[Step] = (), **changes: Any) -> dict
         "models": [{"model": model_job(model), "seed": 17} for model in models],
         "workers": WORKERS,
         "seed": SEED,
-        "rounds": [{"epoch": epoch, "models": models} for epoch in range(1, epochs + 1)],
+        "rounds": [
+            {"number": epoch, "entries": [[model, epoch] for model in models]}
+            for epoch in range(1, epochs + 1)
+        ],
         "averages": False,
         "policy": "round_robin",
         "visits": None,
