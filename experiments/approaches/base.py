@@ -65,6 +65,13 @@ class RunContext:
         """How many models there may be."""
         return len(self.spec.configs) if self.search is None else self.search.most
 
+    def networks(self) -> list[dict[str, Any]]:
+        """A job for each architecture and batch size; in a search, for each architecture."""
+        search = self.search
+        configs = self.spec.configs if search is None else search.architectures()
+        shapes = {(config.architecture, config.batch_size): config for config in configs}
+        return [job(config, self.dataset) for config in shapes.values()]
+
     def turns(self) -> Iterator[Entry]:
         """What is left to do, for an approach that trains one model at a time.
 

@@ -72,6 +72,7 @@ def fit_job(
             }
             for config in context.configs
         ],
+        "warm": context.networks(),
         "workers": spec.workers,
         "seed": spec.seed,
         "rounds": list(rounds),

@@ -85,15 +85,9 @@ class HoppingExecutor:
 
     def warm(self) -> None:
         """Build and trace every architecture on every worker, all workers at once."""
-        search = self._context.search
-        configs = self._context.spec.configs if search is None else search.architectures()
-        shapes = {
-            (config.architecture, config.batch_size): job(config, self._context.dataset)
-            for config in configs
-        }
         pending = [
             (worker, lane.submit(self._warm, worker, each))
-            for each in shapes.values()
+            for each in self._context.networks()
             for worker, lane in enumerate(self._lanes)
         ]
         for worker, future in pending:

@@ -14,6 +14,7 @@ journal too: whoever evaluates marks ``evaluated`` there, as in every run, and n
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -51,11 +52,13 @@ class Search:
         self._next: dict[int, Entry] = {}
         self._spent = 0.0
         self._asking = False
+        self._read()
+        self._warm = threading.Thread(target=searcher.warm, daemon=True)
+        self._warm.start()
 
     @property
     def configs(self) -> Sequence[ModelConfig]:
-        """Every configuration drawn so far, by its model's number."""
-        self._read()
+        """Every configuration drawn so far, by its model's number; any thread may ask."""
         return tuple(self._searcher.drawn)
 
     @property
@@ -74,6 +77,7 @@ class Search:
         evaluated, the answer stays the same.
         """
         start = time.monotonic()
+        self._warm.join()
         self._read()
         self._tell_evaluated()
         told = len(self._searcher.told)

@@ -102,6 +102,9 @@ class Searcher(ABC):
         """How many configurations are drawn at most."""
         return self.spec.trials
 
+    def warm(self) -> None:  # noqa: B027 - most have nothing to do
+        """Import what takes long; called in another thread before the first question."""
+
     @abstractmethod
     def next(self) -> Assignment | None:
         """The next assignment, from ``asked`` and ``told`` alone; None while there is none."""

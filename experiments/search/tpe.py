@@ -7,6 +7,7 @@ results of the one before are known.
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 from typing import Any
 
@@ -22,6 +23,9 @@ class TpeSearcher(Searcher):
     The order in which results of one batch come does not matter. What is under way counts as not
     good, as hyperopt has it, and what diverged as failed.
     """
+
+    def warm(self) -> None:
+        importlib.import_module("hyperopt")
 
     def next(self) -> Assignment | None:
         model = len(self.drawn)

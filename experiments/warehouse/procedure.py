@@ -11,6 +11,7 @@ one that its visits led to, and a call after a crash goes on from there.
 A job has
 
 ``models``               a worker's job per model, each with the ``seed`` of its initial state
+``warm``                 a worker's job per network that is to be built before the first round
 ``workers``, ``seed``    how many segments there are; the run's seed
 ``rounds``               still to do, in order: {``number``, ``entries``: [[model, epoch], …]}; the
                          models of a round are trained for one epoch each, then evaluated
@@ -104,16 +105,12 @@ class _Procedure:
         self.coordinator.commit()
 
     def _prepare(self) -> None:
-        """Build every architecture on every segment; give every new model its initial state."""
-        shapes = {
-            (job["model"]["architecture"], job["model"]["batch_size"]): at
-            for at, job in enumerate(self.models)
-        }
+        """Build every network on every segment; give every new model its initial state."""
         self._before_rounds(
             "warm",
             [
-                {**self.models[model], "mst_key": model, "segment": segment}
-                for model in shapes.values()
+                {**job, "mst_key": place, "segment": segment}
+                for place, job in enumerate(self.job["warm"])
                 for segment in range(self.workers)
             ],
         )

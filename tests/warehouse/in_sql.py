@@ -36,6 +36,7 @@ def fit_job(epochs: int = 1, known: Sequence[Step] = (), **changes: Any) -> dict
     models = list(range(MODELS))
     return {
         "models": [{"model": model_job(model), "seed": 17} for model in models],
+        "warm": [{"model": model_job(0)}],
         "workers": WORKERS,
         "seed": SEED,
         "rounds": [
