@@ -150,7 +150,7 @@ class LongestFirstPolicy:
             runnable = state.grid[worker] * work
             model = int(runnable.argmax())
             if runnable[model] > 0.0:
-                return Unit(model, worker, state.epoch)
+                return state.unit(model, worker)
         return None
 
     def _by_remaining_work(self, state: EpochState, expected: Floats) -> Sequence[int]:

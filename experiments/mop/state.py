@@ -94,6 +94,10 @@ class EpochState:
         """Units not yet started on one worker, in the policy's own order."""
         return self._of[worker].values()
 
+    def unit(self, model: int, worker: int) -> Unit:
+        """A model's pending unit on a worker; the grid says whether there is one."""
+        return self._of[worker][model]
+
     def _fill(self, order: Iterable[Unit], finished: Container[Unit]) -> None:
         arranged = set()
         for unit in order:
