@@ -10,6 +10,7 @@ nothing but its roles to be killed here.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +34,7 @@ from experiments.mop import invariants
 from experiments.mop.visits import visits
 from experiments.paths import CHECKOUT, state
 from experiments.runner.plan import PlannedRun, RunState, planned
+from experiments.search.journaled import drawn
 from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec, derive_seed
 from experiments.specs.topology import COORDINATOR, SCHEDULER, SEGMENT, WORKER
@@ -327,7 +330,7 @@ class FaultyRun:
                 f"{unit} was run again; nothing was killed from {start} to {end}: {self.killed}"
             )
         if Trait.HOPS in find(spec.approach).traits:
-            invariants.check(events, len(spec.configs), spec.workers, range(1, spec.epochs + 1))
+            invariants.check_each(events, epochs_of(spec, events), spec.workers)
             for model, expected in enumerate(replayed(spec, events)):
                 found = (self.run.folder.models / f"{model}.state").read_bytes()
                 np.testing.assert_allclose(floats(found), floats(expected), atol=1e-6, rtol=1e-6)
@@ -387,6 +390,13 @@ def lost_attempts(
     return lost
 
 
+def epochs_of(spec: RunSpec, events: Sequence[Event]) -> list[tuple[int, int]]:
+    """The (model, epoch) that a finished run has trained: a grid's all, a search's as evaluated."""
+    if spec.search is None:
+        return list(itertools.product(range(len(spec.configs)), range(1, spec.epochs + 1)))
+    return [(e.model or 0, e.epoch or 0) for e in events if e.kind == "evaluated"]
+
+
 def replayed(spec: RunSpec, events: Sequence[Event]) -> list[bytes]:
     """Every model's state after training in this process in the journal's own visit order."""
     dataset = prepare(spec.dataset, spec.workers, spec.seed)
@@ -394,12 +404,14 @@ def replayed(spec: RunSpec, events: Sequence[Event]) -> list[bytes]:
     session = Session(0)
     order = visits(events)
     states = []
-    for model, config in enumerate(spec.configs):
+    trained = Counter(model for model, _ in epochs_of(spec, events))
+    configs = drawn(events) if spec.search else dict(enumerate(spec.configs))
+    for model, config in configs.items():
         work = job(config, dataset)["model"]
         seed = derive_seed(spec.seed, "initial", config.architecture)
         session.load(work, session.initial_state(work, seed))
         visited = [visit for visit in order if visit.model == model]
-        assert len(visited) == spec.epochs * spec.workers
+        assert len(visited) == trained[model] * spec.workers
         for visit in visited:
             part = parts[visit.partition]
             unit = derive_seed(spec.seed, "unit", model, visit.epoch, visit.partition)
