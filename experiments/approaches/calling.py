@@ -126,8 +126,13 @@ def journal_prepared(journal: Journal, message: Message) -> None:
         journal.span(span, worker=message["worker"], model=message["model"])
 
 
-def journal_finished(journal: Journal, message: Message) -> None:
-    """A step's spans and the mark of its end; its idle time is the caller's business."""
+def journal_finished(journal: Journal, message: Message, started_ns: int | None = None) -> None:
+    """A step's spans and the mark of its end; its idle time is the caller's business.
+
+    Parameters
+    ----------
+    started_ns : when the database began the step, on its coordinator's clock, if that was heard.
+    """
     step = step_of(message)
     keys: dict[str, Any] = {
         "worker": step.partition,
@@ -141,6 +146,8 @@ def journal_finished(journal: Journal, message: Message) -> None:
         journal.append("merged", **keys, version=message["version"])
         return
     detail = result_of(message).detail()
+    if started_ns is not None:
+        detail["seconds"] = (int(message["at"]) - started_ns) / 1e9
     journal.append("unit_finished", **keys, kind=step.kind, version=message["version"], **detail)
 
 

@@ -112,7 +112,7 @@ class _Turn:
             gaps = self._timeline.cover(step.partition, spans, self._started[step], now)
             for gap in gaps:
                 self._journal.span(gap, worker=step.partition, model=step.model, epoch=step.epoch)
-        calling.journal_finished(self._journal, message)
+        calling.journal_finished(self._journal, message, self._started[step])
         if step.kind == VALID:
             score = Score.of(calling.result_of(message))
             self._progress.note_scored(calling.unit_of(step), score)

@@ -305,6 +305,7 @@ class Engine:
             unit,
             kind=kind,
             version=version,
+            seconds=(done_ns - submitted_ns) / 1e9,
             **result.detail(),
         )
         if kind == "train":
