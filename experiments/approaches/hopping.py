@@ -198,7 +198,7 @@ def train(context: RunContext, executor: HoppingExecutor) -> None:
     spec = context.spec
     if context.search is not None and spec.policy == RoundRobinPolicy.name:
         raise SpecError(
-            f"policy {spec.policy}: in a search models come and go; use random or longest_first"
+            f"policy {spec.policy}: in a search models come and go; use random, longest_first or matching"
         )
     executor.warm()
     executor.create_states()

@@ -58,7 +58,7 @@ def every(models: int) -> list[Entry]:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.sampled_from(["random", "longest_first"]),
+    st.sampled_from(["random", "longest_first", "matching"]),
     st.integers(1, 6),
     st.integers(1, 4),
     st.integers(1, 4),
