@@ -198,7 +198,8 @@ def train(context: RunContext, executor: HoppingExecutor) -> None:
     spec = context.spec
     if context.search is not None and spec.policy == RoundRobinPolicy.name:
         raise SpecError(
-            f"policy {spec.policy}: in a search models come and go; use random, longest_first or matching"
+            f"policy {spec.policy}: in a search models come and go, so it has no turns; use "
+            "random, longest_first or matching"
         )
     executor.warm()
     executor.create_states()
