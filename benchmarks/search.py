@@ -51,7 +51,7 @@ def spec_of(algorithm: str, trials: int, epochs: int, rows: int, seed: int) -> R
         seed=seed,
         epochs=epochs,
         policy="random",
-        dataset=DatasetSpec("fashion-mnist", train_rows=rows, valid_rows=rows // 2),
+        dataset=DatasetSpec("fashion-mnist", train_rows=rows, valid_rows=rows),
         configs=(),
         search=search,
     )
@@ -88,9 +88,9 @@ def main() -> None:
     """Print unit times, errors and ratios per seed."""
     parser = argparse.ArgumentParser(prog="search", description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=32, help="of TPE, as in the paper")
-    parser.add_argument("--asha-trials", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=9)
-    parser.add_argument("--rows", type=int, default=8000)
+    parser.add_argument("--asha-trials", type=int, default=96)
+    parser.add_argument("--epochs", type=int, default=27)
+    parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     for seed in range(1, options.seeds + 1):

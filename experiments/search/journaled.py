@@ -47,7 +47,7 @@ class Search:
     def __init__(self, searcher: Searcher, journal: Journal) -> None:
         self._searcher = searcher
         self._journal = journal
-        self._tail = Tail(journal.path)
+        self._tail = Tail(journal.path, ("asked", "told", "evaluated"))
         self._losses: dict[Entry, float] = {}
         self._next: dict[int, Entry] = {}
         self._spent = 0.0

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -184,10 +184,16 @@ class Journal:
 
 
 class Tail:
-    """New whole lines of a journal that another process writes."""
+    """New whole lines of a journal that somebody else writes.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    kinds : of events that are wanted; by default all. Other lines are not even parsed.
+    """
+
+    def __init__(self, path: Path, kinds: Sequence[str] = ()) -> None:
         self._path = path
+        self._starts = tuple(f'{{"kind":"{kind}",'.encode() for kind in kinds)
         self._position = 0
         self._number = 0
 
@@ -202,7 +208,8 @@ class Tail:
                     return
                 self._position += len(line)
                 self._number += 1
-                yield parse(line.decode(), self._path, self._number)
+                if not self._starts or line.startswith(self._starts):
+                    yield parse(line.decode(), self._path, self._number)
 
 
 def _cut_torn_line(fd: int) -> None:
