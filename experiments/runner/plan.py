@@ -94,7 +94,7 @@ def plan(
         if experiment not in experiments():
             raise nearest("experiment", experiment, experiments())
         leaders: dict[int, str] = {}
-        for row, number in itertools.product(approaches_of(experiment), range(repeat)):
+        for row, number in itertools.product(approaches_of(experiment, scale), range(repeat)):
             spec = run_spec(
                 experiment,
                 row.id,

@@ -12,6 +12,8 @@ from experiments.errors import SpecError
 from experiments.specs.model import ModelConfig
 from experiments.specs.search import HYPERPARAMETERS, Axis, Value
 
+ARCHITECTURE = "architecture"
+
 
 def config_of(values: dict[str, Any]) -> ModelConfig:
     """A model config of one value per hyperparameter, each as the type it has."""
@@ -56,7 +58,10 @@ def points(space: Sequence[Axis]) -> list[ModelConfig]:
 
 
 def one_of_each_architecture(space: Sequence[Axis]) -> list[ModelConfig]:
-    """A config for every architecture of the space: what has to be built to train any of it."""
-    fixed = {axis.name: axis.values[0] for axis in space}
-    (architectures,) = (axis.values for axis in space if axis.name == "architecture")
-    return [config_of({**fixed, "architecture": name}) for name in architectures]
+    """A config for every architecture, with the least of everything else.
+
+    What has to be built to train any point of the space, and the smallest batch that there is.
+    """
+    least = {axis.name: min(axis.values, key=float) for axis in space if axis.name != ARCHITECTURE}
+    (names,) = (axis.values for axis in space if axis.name == ARCHITECTURE)
+    return [config_of({**least, ARCHITECTURE: name}) for name in names]

@@ -23,14 +23,15 @@ from tests.faults.harness import (
 
 def search_spec(approach: str) -> RunSpec:
     """ASHA over five configurations, two at a time; promotions go on from saved states."""
+    small = small_spec(approach, seed=4)
     space = (
         Axis("architecture", "choice", ("linear",)),
         Axis("learning_rate", "loguniform", (1e-4, 1e-1)),
         Axis("regularization", "choice", (1e-4,)),
-        Axis("batch_size", "choice", (1,)),
+        Axis("batch_size", "choice", (small.configs[0].batch_size,)),
     )
     search = SearchSpec("asha", 5, 2, False, 1, 2, 1, space)
-    return replace(small_spec(approach, seed=4), epochs=2, configs=(), search=search)
+    return replace(small, epochs=2, configs=(), search=search)
 
 
 @pytest.mark.parametrize("approach", approaches())
