@@ -24,7 +24,7 @@ from experiments.telemetry.journal import Event, read
 
 APPROACH = "cerebro-standalone"
 SPACE = (
-    Axis("architecture", "choice", ("linear",)),
+    Axis("architecture", "choice", ("mlp-tiny",)),
     Axis("learning_rate", "loguniform", (1e-5, 1e-1)),
     Axis("regularization", "choice", (1e-4, 1e-6)),
     Axis("batch_size", "integers", (16, 256)),
@@ -51,7 +51,7 @@ def spec_of(algorithm: str, trials: int, epochs: int, rows: int, seed: int) -> R
         seed=seed,
         epochs=epochs,
         policy="random",
-        dataset=DatasetSpec("fashion-mnist", train_rows=rows, valid_rows=rows),
+        dataset=DatasetSpec("fashion-mnist", train_rows=rows, valid_rows=2 * rows),
         configs=(),
         search=search,
     )
@@ -88,7 +88,7 @@ def main() -> None:
     """Print unit times, errors and ratios per seed."""
     parser = argparse.ArgumentParser(prog="search", description=__doc__.partition("\n")[0])
     parser.add_argument("--trials", type=int, default=32, help="of TPE, as in the paper")
-    parser.add_argument("--asha-trials", type=int, default=96)
+    parser.add_argument("--asha-trials", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=27)
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--seeds", type=int, default=3)

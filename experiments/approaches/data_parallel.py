@@ -189,7 +189,9 @@ class _Turn:
         result = landed.outcome
         assert isinstance(result, UnitResult)
         self._record_spans(unit, result.spans, landed)
-        self._mark("unit_finished", unit, kind, version=version, **result.detail())
+        seconds = (landed.done_ns - landed.submitted_ns) / 1e9
+        detail = {"version": version, "seconds": seconds, **result.detail()}
+        self._mark("unit_finished", unit, kind, **detail)
         if kind == "valid":
             self._progress.note_scored(unit, Score.of(result))
 
