@@ -18,7 +18,7 @@ from experiments.analysis.runs import Run, comparable
 
 _HEAD, _FOOT = 0.75, 0.55
 _PANEL, _GAP_DOWN = 1.35, 0.72
-_LEFT, _RIGHT, _GAP = 0.75, 0.25, 0.8
+_LEFT, _RIGHT, _GAP = 0.9, 0.25, 0.95
 _GREY = "#7a7a7a"
 _HOUR = 3600.0
 _HOURS_FROM = 2 * _HOUR

@@ -152,7 +152,7 @@ def test_a_grid_is_no_search(tmp_path: Path) -> None:
 def test_the_pictures_say_what_they_show(tmp_path: Path, seeds: tuple[int, ...]) -> None:
     runs = [
         write(tmp_path / f"{name}-{seed}", search(name, seed=seed))
-        for name in ("cerebro-standalone", "ma")
+        for name in ("cerebro-standalone", "ma", "pytorch-ddp")
         for seed in seeds
     ]
     table = searches.table(runs, approaches(), PAPER)
