@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from experiments.approaches.base import Trait, find
 from experiments.specs.load import approaches
 from tests.faults.harness import FaultyRun, random_kills, small_spec
 
-RUNS, KILLS = 4, 5
+KILLS = 5
 
 
-@pytest.mark.parametrize("seed", range(RUNS))
-@pytest.mark.parametrize("approach", approaches())
+def runs(approach: str) -> int:
+    """How many: fewer where every death costs all ranks an import of torch and a new group."""
+    return 2 if Trait.DATA_PARALLEL in find(approach).traits else 4
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("approach", "seed"), [(each, seed) for each in approaches() for seed in range(runs(each))]
+)
 def test_a_run_survives_seeded_kills(approach: str, seed: int) -> None:
     run = FaultyRun.of(small_spec(approach, seed))
     run.complete(random_kills(approach, seed, KILLS))
