@@ -35,8 +35,12 @@ DATASETS: Mapping[str, str] = {
     "flights": "nycflights13",
 }
 
-PAPER_DATASETS: Mapping[str, str] = {"e2e-imagenet": "ImageNet", "e2e-criteo": "Criteo"}
-"""The paper's data set of each end-to-end experiment that the paper has too."""
+PAPER_DATASETS: Mapping[str, str] = {
+    "e2e-imagenet": "ImageNet",
+    "e2e-criteo": "Criteo",
+    "search": "ImageNet",
+}
+"""The paper's data set of each end-to-end experiment and search that the paper has too."""
 
 
 def dataset_title(name: str) -> str:

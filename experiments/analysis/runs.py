@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from experiments.errors import DataError, SpecError
 from experiments.paths import RunFolder
-from experiments.specs.model import RunSpec
+from experiments.search.journaled import drawn
+from experiments.specs.model import ModelConfig, RunSpec
 from experiments.telemetry import journal
 
 EVIDENCE = ("measured", "emulated", "simulated")
@@ -40,6 +41,13 @@ class Run:
     seconds: Mapping[str, float]
     events: tuple[journal.Event, ...]
     restarts: int
+
+    @property
+    def configs(self) -> Mapping[int, ModelConfig]:
+        """Every model config that was trained, by its model's number."""
+        return (
+            dict(enumerate(self.spec.configs)) if self.spec.search is None else drawn(self.events)
+        )
 
 
 def load(folder: Path) -> Run:
@@ -155,6 +163,7 @@ def _common(run: Run) -> Iterable[tuple[str, object]]:
     yield "epochs", spec.epochs
     yield "dataset", spec.dataset
     yield "configs", tuple(config.key for config in spec.configs)
+    yield "search", spec.search and replace(spec.search, follows=None)
 
 
 def _refuse_doubles(runs: Sequence[Run]) -> None:

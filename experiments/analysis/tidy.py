@@ -188,16 +188,17 @@ def evaluations(run: Run) -> pd.DataFrame:
         of :data:`MEASURES`: infinite or NaN where it came out so, NaN where it is not recorded.
     """
     last: dict[tuple[int | None, int | None, str], dict[str, Any]] = {}
+    configs = run.configs
     for event in run.events:
         if event.kind != "evaluated":
             continue
-        if event.model is None or not 0 <= event.model < len(run.spec.configs):
+        if event.model is None or event.model not in configs:
             raise DataError(f"{run.folder}: the journal evaluates model {event.model}, not in spec")
         split = str(event.detail.get("split", ""))
         last[event.model, event.epoch, split] = {
             **_run_columns(run),
             "model": event.model,
-            "config": run.spec.configs[event.model].key,
+            "config": configs[event.model].key,
             "epoch": event.epoch,
             "split": split,
             "rows": event.detail.get("rows"),

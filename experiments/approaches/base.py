@@ -8,12 +8,16 @@ in ``specs/approaches.toml``.
 from __future__ import annotations
 
 import enum
+import functools
 import importlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, cast
 
 from experiments.datasets import PreparedDataset
 from experiments.mop.store import ModelStore
+from experiments.search.journaled import Entry, Search
+from experiments.search.registry import search_of
 from experiments.specs.load import approaches, nearest
 from experiments.specs.model import ModelConfig, RunSpec
 from experiments.specs.topology import Topology
@@ -45,6 +49,44 @@ class RunContext:
     journal: Journal
     store: ModelStore
     history: tuple[Event, ...]
+
+    @functools.cached_property
+    def search(self) -> Search | None:
+        """Where configurations come from, if they are not a fixed grid."""
+        return search_of(self.spec, self.journal) if self.spec.search is not None else None
+
+    @property
+    def configs(self) -> Sequence[ModelConfig]:
+        """Every model config that is known by now, by its model's number."""
+        return self.spec.configs if self.search is None else self.search.configs
+
+    @property
+    def models(self) -> int:
+        """How many models there may be."""
+        return len(self.spec.configs) if self.search is None else self.search.most
+
+    def networks(self) -> list[dict[str, Any]]:
+        """A job for each architecture and batch size; in a search, for each architecture."""
+        search = self.search
+        configs = self.spec.configs if search is None else search.architectures()
+        shapes = {(config.architecture, config.batch_size): config for config in configs}
+        return [job(config, self.dataset) for config in shapes.values()]
+
+    def turns(self) -> Iterator[Entry]:
+        """What is left to do, for an approach that trains one model at a time.
+
+        Each model in turn is trained and evaluated for all its epochs. Whoever takes a turn marks
+        it ``evaluated`` and ``epoch_finished`` in the journal before it takes the next.
+        """
+        if self.search is None:
+            over = {(e.model, e.epoch) for e in self.history if e.kind == "epoch_finished"}
+            for model in range(len(self.spec.configs)):
+                for epoch in range(1, self.spec.epochs + 1):
+                    if (model, epoch) not in over:
+                        yield Entry(model, epoch)
+        else:
+            while entries := self.search.open():
+                yield entries[0]
 
 
 class ApproachContract(Protocol):

@@ -28,7 +28,12 @@ from experiments.warehouse.unit_tables import MODEL_TABLE, VIEWS, make_unit_tabl
 from experiments.warehouse.units import MERGE
 
 Round = Mapping[str, Any]
-"""Models that are trained for one epoch and then evaluated: ``epoch`` and ``models``."""
+"""Models that are trained for one epoch each and then evaluated: ``number`` and ``entries``."""
+
+
+def round_of(number: int, entries: Iterable[tuple[int, int]]) -> Round:
+    """A round of the models and epochs given."""
+    return {"number": number, "entries": [list(entry) for entry in entries]}
 
 
 class CallingApproach:
@@ -65,8 +70,9 @@ def fit_job(
                 **job(config, context.dataset),
                 "seed": derive_seed(spec.seed, "initial", config.architecture),
             }
-            for config in spec.configs
+            for config in context.configs
         ],
+        "warm": context.networks(),
         "workers": spec.workers,
         "seed": spec.seed,
         "rounds": list(rounds),
@@ -94,6 +100,11 @@ def known_steps(events: Iterable[Event]) -> set[Step]:
     return known
 
 
+def steps_of(message: Message) -> list[Step]:
+    """The steps that a ``started`` message is about."""
+    return [Step(*step) for step in message["steps"]]
+
+
 def step_of(message: Message) -> Step:
     """The step that a ``finished`` message is about."""
     return Step(*(message[name] for name in Step._fields))
@@ -115,8 +126,13 @@ def journal_prepared(journal: Journal, message: Message) -> None:
         journal.span(span, worker=message["worker"], model=message["model"])
 
 
-def journal_finished(journal: Journal, message: Message) -> None:
-    """A step's spans and the mark of its end; its idle time is the caller's business."""
+def journal_finished(journal: Journal, message: Message, started_ns: int | None = None) -> None:
+    """A step's spans and the mark of its end; its idle time is the caller's business.
+
+    Parameters
+    ----------
+    started_ns : when the database began the step, on its coordinator's clock, if that was heard.
+    """
     step = step_of(message)
     keys: dict[str, Any] = {
         "worker": step.partition,
@@ -130,6 +146,8 @@ def journal_finished(journal: Journal, message: Message) -> None:
         journal.append("merged", **keys, version=message["version"])
         return
     detail = result_of(message).detail()
+    if started_ns is not None:
+        detail["seconds"] = (int(message["at"]) - started_ns) / 1e9
     journal.append("unit_finished", **keys, kind=step.kind, version=message["version"], **detail)
 
 

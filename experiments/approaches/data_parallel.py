@@ -52,8 +52,8 @@ def train(context: RunContext, executor: HoppingExecutor, regroup: Callable[[], 
     ReproduceError
         The ranks ended an epoch with different weights.
     """
-    spec = context.spec
-    for config in spec.configs:
+    spec, search = context.spec, context.search
+    for config in spec.configs if search is None else search.architectures():
         if global_batch(spec, config.batch_size) < spec.workers:
             raise SpecError(
                 f"{config.key}: {spec.workers} workers cannot share a batch of "
@@ -61,14 +61,12 @@ def train(context: RunContext, executor: HoppingExecutor, regroup: Callable[[], 
             )
     executor.warm()
     executor.create_states()
-    progress = Progress(len(spec.configs), spec.workers)
+    progress = Progress(context.models, spec.workers)
     progress.read(context.history)
-    finished = {(e.model, e.epoch) for e in context.history if e.kind == "epoch_finished"}
-    for model in range(len(spec.configs)):
-        for epoch in range(1, spec.epochs + 1):
-            if (model, epoch) not in finished:
-                executor.warm()  # whoever died while idle is back before the others wait for it
-                _Turn(context, executor, regroup, progress, model, epoch).run()
+    for model, epoch in context.turns():
+        executor.warm()  # whoever died while idle is back before the others wait for it
+        executor.give_state(model)
+        _Turn(context, executor, regroup, progress, model, epoch).run()
 
 
 def global_batch(spec: RunSpec, batch_size: int) -> int:
@@ -191,7 +189,9 @@ class _Turn:
         result = landed.outcome
         assert isinstance(result, UnitResult)
         self._record_spans(unit, result.spans, landed)
-        self._mark("unit_finished", unit, kind, version=version, **result.detail())
+        seconds = (landed.done_ns - landed.submitted_ns) / 1e9
+        detail = {"version": version, "seconds": seconds, **result.detail()}
+        self._mark("unit_finished", unit, kind, **detail)
         if kind == "valid":
             self._progress.note_scored(unit, Score.of(result))
 

@@ -16,6 +16,7 @@ from experiments.approaches.calling import (
     journal_prepared,
     result_of,
     step_of,
+    steps_of,
     unit_of,
 )
 from experiments.errors import ReproduceError
@@ -53,11 +54,11 @@ class Follower:
         """Nanoseconds on the coordinator's monotonic clock."""
         return self._now
 
-    def begin(self, epoch: int) -> None:
-        """Wait until the database begins an epoch."""
+    def begin(self, number: int) -> None:
+        """Wait until the database begins a round, which in a grid is an epoch."""
         while True:
             message = self._receive()
-            if message["event"] == "round" and message["epoch"] == epoch:
+            if message["event"] == "round" and message["number"] == number:
                 return
 
     def end(self) -> None:
@@ -112,8 +113,8 @@ class Follower:
         if event == "prepared":
             journal_prepared(self._journal, message)
         elif event == "started":
-            for model, partition in message["units"]:
-                self._announce(Step(message["kind"], model, partition, message["epoch"]))
+            for step in steps_of(message):
+                self._announce(step)
         elif event == "finished":
             step = step_of(message)
             self._known.add(step)

@@ -14,13 +14,14 @@ from typing import Any, Protocol
 
 from experiments.approaches.base import RunContext, job
 from experiments.approaches.recovery import Recovery
-from experiments.errors import NotBegun, ServerDied
+from experiments.errors import NotBegun, ServerDied, SpecError
 from experiments.models.worker import TRAIN, Report, spans_of
 from experiments.mop.engine import Engine
-from experiments.mop.policy import Policy, make_policy
+from experiments.mop.policy import Policy, RoundRobinPolicy, make_policy
 from experiments.mop.unit import Lost, Outcome, Unit, UnitResult
 from experiments.mop.visits import visits
 from experiments.paths import Artifacts
+from experiments.search.journaled import Entry, Search
 from experiments.specs.model import RunSpec, derive_seed
 from experiments.telemetry.journal import Span, read
 
@@ -55,7 +56,6 @@ class HoppingExecutor:
         self._context = context
         self._recovery = Recovery()
         self._remote = remote
-        self._jobs = [job(config, context.dataset) for config in context.spec.configs]
         self._lanes = [
             ThreadPoolExecutor(1, f"worker-{worker}") for worker in range(context.spec.workers)
         ]
@@ -85,11 +85,7 @@ class HoppingExecutor:
 
     def warm(self) -> None:
         """Build and trace every architecture on every worker, all workers at once."""
-        shapes = {
-            (each["model"]["architecture"], each["model"]["batch_size"]): each
-            for each in self._jobs
-        }
-        for each in shapes.values():
+        for each in self._context.networks():
             self.everywhere(partial(self._warm, each))
 
     def everywhere(self, step: Callable[[int], Report]) -> list[Report]:
@@ -114,14 +110,21 @@ class HoppingExecutor:
     def create_states(self) -> None:
         """Write the initial state of every model that has none, spread over the workers.
 
-        Models of one architecture start from the same weights, in every approach.
+        Models of one architecture start from the same weights, in every approach. A search does not
+        know its models yet, so each architecture's state is kept, behind the last model's, for
+        :meth:`give_state`.
         """
+        search = self._context.search
+        wanted = dict(enumerate(self._context.spec.configs))
+        if search is not None:
+            wanted = dict(enumerate(search.architectures(), search.most))
         pending = []
-        for model, each in enumerate(self._jobs):
+        for model, config in wanted.items():
             if self._context.store.latest(model) is not None:
                 continue
             worker = model % len(self._lanes)
-            seed = derive_seed(self._context.spec.seed, "initial", each["model"]["architecture"])
+            each = job(config, self._context.dataset)
+            seed = derive_seed(self._context.spec.seed, "initial", config.architecture)
             target = self._file(model, 0)
             create = partial(self._remote.create, worker, {**each, "seed": seed}, target)
             probe = partial(self._remote.warm, worker, each)
@@ -129,6 +132,18 @@ class HoppingExecutor:
             pending.append((worker, model, future))
         for worker, model, future in pending:
             self._journal(future.result(), worker=worker, model=model)
+
+    def give_state(self, model: int) -> None:
+        """Write a searched model's initial state, if it has none: its architecture's."""
+        store, search = self._context.store, self._context.search
+        if search is None or store.latest(model) is not None:
+            return
+        names = [config.architecture for config in search.architectures()]
+        place = search.most + names.index(search.configs[model].architecture)
+        store.save(model, 0, store.load(place, 0))
+
+    def _job(self, model: int) -> dict[str, Any]:
+        return job(self._context.configs[model], self._context.dataset)
 
     def _warm(self, work: Mapping[str, Any], worker: int) -> Report:
         return self._remote.warm(worker, work)
@@ -141,7 +156,7 @@ class HoppingExecutor:
 
     def _run(self, unit: Unit, kind: str, version: int) -> UnitResult | Lost:
         """A unit whose worker died while nothing ran there waits for it and is not lost."""
-        warm = partial(self._remote.warm, unit.worker, self._jobs[unit.model])
+        warm = partial(self._remote.warm, unit.worker, self._job(unit.model))
         waited: tuple[Span, ...] = ()
         while True:
             try:
@@ -159,7 +174,7 @@ class HoppingExecutor:
         report = self._remote.unit(
             unit.partition,
             kind,
-            {**self._jobs[unit.model], "seed": seed},
+            {**self._job(unit.model), "seed": seed},
             self._file(unit.model, version),
             self._file(unit.model, version + 1) if kind == TRAIN else None,
         )
@@ -189,12 +204,23 @@ def _policy(spec: RunSpec) -> Policy:
 
 
 def train(context: RunContext, executor: HoppingExecutor) -> None:
-    """Model Hopper Parallelism (Cerebro, PVLDB 13(11), §3): epochs, each with its evaluation."""
+    """Model Hopper Parallelism (Cerebro, PVLDB 13(11), §3): epochs, each with its evaluation.
+
+    Raises
+    ------
+    SpecError
+        A search with a policy that has barriers, which need all models of an epoch at once.
+    """
     spec = context.spec
+    if context.search is not None and spec.policy == RoundRobinPolicy.name:
+        raise SpecError(
+            f"policy {spec.policy}: in a search models come and go, so it has no turns; use "
+            "random, longest_first or matching"
+        )
     executor.warm()
     executor.create_states()
     engine = Engine(
-        models=len(spec.configs),
+        models=context.models,
         workers=spec.workers,
         policy=_policy(spec),
         executor=executor,
@@ -202,6 +228,23 @@ def train(context: RunContext, executor: HoppingExecutor) -> None:
         store=context.store,
         history=context.history,
     )
+    if context.search is not None:
+        _search(engine, context.search, executor)
+        return
     for epoch in range(1, spec.epochs + 1):
         engine.run_epoch(epoch)
         engine.evaluate(epoch)
+
+
+def _search(engine: Engine, search: Search, executor: HoppingExecutor) -> None:
+    """Hop with what a search asks; what ends makes room for the next at once, without a barrier."""
+    begun: set[Entry] = set()
+
+    def more() -> list[Entry]:
+        fresh = [entry for entry in search.open() if entry not in begun]
+        begun.update(fresh)
+        for entry in fresh:
+            executor.give_state(entry.model)
+        return fresh
+
+    engine.stream(more(), more)

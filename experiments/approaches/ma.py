@@ -25,15 +25,12 @@ class Approach(calling.CallingApproach):
     traits: ClassVar[frozenset[Trait]] = frozenset({Trait.AVERAGES})
 
     def train(self) -> None:
-        """Call, and journal what the database says until all configurations are done."""
+        """Call, and journal what the database says until all configurations are done.
+
+        A grid is one call, a search one for each turn, since it waits for the turn's result.
+        """
         context, spec = self.context, self.context.spec
-        marked = {(e.model, e.epoch) for e in context.history if e.kind == "epoch_finished"}
-        rounds: list[dict[str, Any]] = [
-            {"epoch": epoch, "models": [model]}
-            for model in range(len(spec.configs))
-            for epoch in range(1, spec.epochs + 1)
-            if (model, epoch) not in marked
-        ]
+        rounds = [] if context.search else [_round(turn) for turn in context.turns()]
         known = calling.known_steps(context.history)
 
         def job() -> dict[str, Any]:
@@ -41,21 +38,37 @@ class Approach(calling.CallingApproach):
 
         self.call = Call(self.cluster, job)
         calling.catch_up(self.call, context.journal, known)
-        progress = Progress(len(spec.configs), spec.workers)
+        progress = Progress(context.models, spec.workers)
         progress.read(read(context.journal.path))
+        self._hear(self.call, rounds, progress, known)
+        for turn in context.turns() if context.search else ():
+            rounds.append(_round(turn))
+            calling.catch_up(self.call, context.journal, known)
+            self._hear(self.call, rounds, progress, known)
+        calling.keep_states(context, self.cluster)
+
+    def _hear(
+        self, call: Call, rounds: list[calling.Round], progress: Progress, known: set[Step]
+    ) -> None:
+        """Journal a call until it is done; what is finished is struck from ``rounds``."""
         while rounds:
-            turn = _Turn(context.journal, progress, rounds[0]["models"][0], rounds[0]["epoch"])
+            ((model, epoch),) = rounds[0]["entries"]
+            turn = _Turn(self.context.journal, progress, model, epoch)
             while not turn.over:
-                message = self.call.receive()
+                message = call.receive()
                 if message is None:
                     raise calling.ended_early()
                 if message["event"] == "finished":
                     known.add(calling.step_of(message))
                 turn.take(message)
             rounds.pop(0)
-        while self.call.receive() is not None:
+        while call.receive() is not None:
             pass
-        calling.keep_states(context, self.cluster)
+
+
+def _round(turn: tuple[int, int]) -> calling.Round:
+    """One configuration's epoch."""
+    return calling.round_of(turn[1], [turn])
 
 
 class _Turn:
@@ -79,8 +92,8 @@ class _Turn:
             self._timeline = Timeline(self._progress.workers, now)
             self._journal.append("epoch_started", model=self._model, epoch=self._epoch)
         elif event == "started":
-            for model, partition in message["units"]:
-                self._start(Step(message["kind"], model, partition, message["epoch"]), now)
+            for step in calling.steps_of(message):
+                self._start(step, now)
         elif event == "finished":
             self._finish(calling.step_of(message), message, now)
         elif event == "round_finished":
@@ -99,7 +112,7 @@ class _Turn:
             gaps = self._timeline.cover(step.partition, spans, self._started[step], now)
             for gap in gaps:
                 self._journal.span(gap, worker=step.partition, model=step.model, epoch=step.epoch)
-        calling.journal_finished(self._journal, message)
+        calling.journal_finished(self._journal, message, self._started[step])
         if step.kind == VALID:
             score = Score.of(calling.result_of(message))
             self._progress.note_scored(calling.unit_of(step), score)

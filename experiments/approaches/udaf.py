@@ -8,12 +8,14 @@ listens.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from experiments.approaches import calling
 from experiments.approaches.base import Trait
 from experiments.approaches.following import Follower, InTheDatabase
 from experiments.mop.engine import Engine
+from experiments.search.journaled import Entry, Search
 from experiments.telemetry.journal import read
 from experiments.warehouse.call import Call
 
@@ -24,22 +26,28 @@ class Approach(calling.CallingApproach):
     traits: ClassVar[frozenset[Trait]] = frozenset({Trait.HOPS})
 
     def train(self) -> None:
-        """Call, and journal what the database says until all epochs are done."""
-        context, spec = self.context, self.context.spec
+        """Call, and journal what the database says until all epochs are done.
+
+        A grid is one call, a search one for each round: what it has under way is trained for one
+        epoch and evaluated, with a barrier after it.
+        """
+        context, spec, search = self.context, self.context.spec, self.context.search
         marked = {event.epoch for event in context.history if event.kind == "epoch_finished"}
         epochs = [epoch for epoch in range(1, spec.epochs + 1) if epoch not in marked]
+        rounds: list[calling.Round] = []
+        if search is None:
+            models = range(len(spec.configs))
+            rounds += [calling.round_of(e, ((model, e) for model in models)) for e in epochs]
         known = calling.known_steps(context.history)
 
         def job() -> dict[str, Any]:
-            models = list(range(len(spec.configs)))
-            rounds = [{"epoch": epoch, "models": models} for epoch in epochs]
             return calling.fit_job(context, rounds, known, averages=False)
 
         self.call = Call(self.cluster, job)
         calling.catch_up(self.call, context.journal, known)
         follower = Follower(self.call, context.journal, known)
         engine = Engine(
-            models=len(spec.configs),
+            models=context.models,
             workers=spec.workers,
             policy=follower,
             executor=follower,
@@ -49,10 +57,22 @@ class Approach(calling.CallingApproach):
             evaluation=follower,
             clock=follower.clock,
         )
-        while epochs:
-            follower.begin(epochs[0])
-            engine.run_epoch(epochs[0])
-            engine.evaluate(epochs[0])
-            epochs.pop(0)
+        while rounds:
+            follower.begin(rounds[0]["number"])
+            engine.run_epoch(rounds[0]["number"])
+            engine.evaluate(rounds[0]["number"])
+            rounds.pop(0)
         follower.end()
+        for number, entries in enumerate(_rounds(search), start=1):
+            rounds[:] = [calling.round_of(number, entries)]
+            calling.catch_up(self.call, context.journal, known)
+            follower.begin(number)
+            engine.stream(entries, lambda: ())
+            follower.end()
         calling.keep_states(context, self.cluster)
+
+
+def _rounds(search: Search | None) -> Iterator[list[Entry]]:
+    """What a search has under way, again and again until it is over."""
+    while search is not None and (entries := search.open()):
+        yield entries

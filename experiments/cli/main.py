@@ -101,6 +101,12 @@ def parser() -> argparse.ArgumentParser:
         help="scheduler of approaches that hop, instead of the experiment's: random, round_robin, "
         "longest_first, matching, or replay:RUN for the visit order of a finished run",
     )
+    how.add_argument(
+        "--searcher",
+        metavar="NAME",
+        help="where a search's configurations come from, instead of the experiment's: grid, "
+        "random, tpe, asha or hyperband",
+    )
     how.add_argument("--fresh", action="store_true", help="forget finished runs and do them again")
     how.add_argument("--json", action="store_true", help="answer in JSON")
     how.add_argument("--quiet", action="store_true", help="only errors and results")
@@ -241,6 +247,7 @@ def _plan_runs(options: argparse.Namespace, wanted: Sequence[str]) -> list[Plann
         workers=options.workers,
         seed=options.seed,
         policy=options.policy,
+        searcher=options.searcher,
         repeat=options.repeat,
         fresh=options.fresh,
     )

@@ -17,6 +17,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from experiments.runner.plan import PlannedRun
+from experiments.search.journaled import assignments_of
 from experiments.telemetry.journal import Event
 
 
@@ -103,8 +104,9 @@ class _Tracker:
     def __init__(self, run: PlannedRun) -> None:
         spec = run.spec
         self._spec = spec
-        # every epoch trains, then evaluates, each model on each partition
-        self.total = 2 * len(spec.configs) * spec.workers * spec.epochs
+        self._configs = dict(enumerate(spec.configs))
+        self._asked = 0
+        self.total = self._expected()
         self.done = 0
         self.seconds = 0.0
         self._timed = 0
@@ -118,19 +120,34 @@ class _Tracker:
             self._busy.clear()
         elif event.kind == "unit_started" and event.worker is not None and event.model is not None:
             kind = {"train": "trains", "valid": "evaluates"}[event.detail["kind"]]
-            what = f"{kind} {self._spec.configs[event.model].key} (epoch {event.epoch})"
+            what = f"{kind} {self._configs[event.model].key} (epoch {event.epoch})"
             self._busy[event.worker] = (what, event.wall)
         elif event.kind == "unit_finished" and event.worker is not None:
             self.done += 1
             _, since = self._busy.pop(event.worker, ("", event.wall))
             self.seconds += event.wall - since
             self._timed += 1
+        elif event.kind == "asked":
+            for assignment in assignments_of(event):
+                self._configs[assignment.model] = assignment.config
+                self._asked += assignment.stop - assignment.start
+            self.total = self._expected()
         elif event.kind in {"unit_lost", "unit_failed"} and event.worker is not None:
             self._busy.pop(event.worker, None)
         elif event.kind == "span" and event.phase in {"etl.load", "etl.pack", "init"}:
             self._doing = {"etl.load": "loaded", "etl.pack": "packed", "init": "built models"}[
                 event.phase
             ]
+
+    def _expected(self) -> int:
+        """Units in all: every epoch trains, then evaluates, each model on each partition.
+
+        What a search has not asked yet counts with all its epochs, though some may be stopped.
+        """
+        spec = self._spec
+        models = len(spec.configs) if spec.search is None else spec.search.trials
+        not_asked = max(0, models - len(self._configs)) if spec.search else models
+        return 2 * spec.workers * (self._asked + not_asked * spec.epochs)
 
     def left(self) -> float:
         """Seconds left: the mean unit so far, over all workers."""

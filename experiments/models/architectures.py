@@ -73,6 +73,12 @@ _BUILDERS: dict[str, Builder] = {
         stem=(32, 3, 2),
         pooled_stem=False,
     ),
+    "resnet18-tiny": partial(
+        resnet, stages=((1, 8), (1, 16)), bottleneck=False, stem=(8, 3, 2), pooled_stem=False
+    ),
+    "resnet34-tiny": partial(
+        resnet, stages=((1, 8), (2, 16)), bottleneck=False, stem=(8, 3, 2), pooled_stem=False
+    ),
     "confA-tiny": partial(mlp, widths=(64, 32)),
     "confA-small": partial(mlp, widths=(250, 125)),
     "mlp-tiny": partial(mlp, widths=(64,)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Any, NoReturn, Protocol
@@ -22,6 +22,7 @@ from experiments.mop import invariants
 from experiments.mop.idle import Timeline
 from experiments.mop.loop import drive
 from experiments.mop.policy import Policy, Sweep
+from experiments.mop.pool import Pool
 from experiments.mop.progress import Progress, Score, pool
 from experiments.mop.state import Board, UnitTimes
 from experiments.mop.unit import Executor, Kind, Lost, Outcome, Unit, UnitResult
@@ -100,7 +101,7 @@ class Engine:
         self._clock = clock
         self._progress = Progress(models, workers)
         self._progress.read(read(journal.path) if history is None else history)
-        self._timeline: tuple[int, Timeline] | None = None
+        self._timeline: tuple[int | None, Timeline] | None = None
 
     @property
     def versions(self) -> Sequence[int]:
@@ -131,7 +132,7 @@ class Engine:
             finished=self._progress.trained[epoch],
             times=self._progress.times,
         )
-        self._carry_out(board, self._policy, "train")
+        self._carry_out(board, self._policy, lambda _: "train")
 
     def evaluate(self, epoch: int) -> None:
         """Evaluate every model's latest state on every partition, then end the epoch.
@@ -153,7 +154,7 @@ class Engine:
             times=UnitTimes(self._models),
             isolated=False,
         )
-        self._carry_out(board, self._sweep, "valid")
+        self._carry_out(board, self._sweep, lambda _: "valid")
         self.end_epoch(epoch)
 
     def end_epoch(self, epoch: int) -> None:
@@ -173,6 +174,63 @@ class Engine:
         self._progress.finished.add(epoch)
         self._timeline = None
 
+    def stream(
+        self,
+        entries: Iterable[tuple[int, int]],
+        evaluated: Callable[[], Iterable[tuple[int, int]]],
+    ) -> None:
+        """Train and evaluate models each in its own epoch, and others as soon as they are wanted.
+
+        A model's epoch is all of its partitions in training, then all of them in evaluation; there
+        is no barrier between models. This is how a search runs.
+
+        Parameters
+        ----------
+        entries : the (model, epoch) to begin with, or to go on with.
+        evaluated : called whenever a model's evaluation is complete and marked; the (model, epoch)
+            that come in addition.
+
+        Raises what :meth:`run_epoch` and :meth:`end_epoch` do.
+        """
+        todo = Pool(self._models, self._workers, self._policy, self._progress.times)
+        self._timeline = (None, Timeline(self._workers, self._clock()))
+        added: set[tuple[int, int, Kind]] = set()
+        done: list[tuple[int, int]] = []
+
+        def begin(model: int, epoch: int) -> None:
+            self._require_states([model])
+            self._journal.append("epoch_started", model=model, epoch=epoch)
+            advance(model, epoch)
+
+        def advance(model: int, epoch: int) -> None:
+            kind, finished = self._stage(model, epoch)
+            if kind is None:
+                self._mark_if_evaluated(epoch, model)
+                self._journal.append("epoch_finished", model=model, epoch=epoch)
+                done.append((model, epoch))
+                for more in evaluated():
+                    begin(*more)
+            elif (model, epoch, kind) not in added:
+                added.add((model, epoch, kind))
+                left = [worker for worker in range(self._workers) if worker not in finished]
+                todo.add(kind, [Unit(model, worker, epoch) for worker in left])
+
+        for entry in entries:
+            begin(*entry)
+        self._carry_out(todo, self._policy, todo.kind, lambda unit: advance(unit.model, unit.epoch))
+        for worker, gap in self._timeline[1].close(self._clock()):
+            self._journal.span(gap, worker=worker)
+        self._timeline = None
+        invariants.check_each(read(self._journal.path), done, self._workers)
+
+    def _stage(self, model: int, epoch: int) -> tuple[Kind | None, Set[int]]:
+        """What a model's epoch is at, None once it is over, and where that is finished already."""
+        trained = self._progress.trained_on(model, epoch)
+        if len(trained) < self._workers:
+            return "train", trained
+        scored = set(self._progress.scores.get((epoch, model), ()))
+        return ("valid" if len(scored) < self._workers else None), scored
+
     def _open(self, epoch: int) -> Timeline:
         if self._timeline is not None and self._timeline[0] == epoch:
             return self._timeline[1]
@@ -182,7 +240,14 @@ class Engine:
         self._progress.opened.add(epoch)
         return timeline
 
-    def _carry_out(self, board: Board, policy: Policy, kind: Kind) -> None:
+    def _carry_out(
+        self,
+        board: Board,
+        policy: Policy,
+        kind: Callable[[Unit], Kind],
+        landed: Callable[[Unit], None] = lambda _: None,
+    ) -> None:
+        """Run what is on a board; ``landed`` is told of every unit that is finished."""
         self._require_states({unit.model for unit in board.pending})
         flight = _Flight()
         losses: Counter[Unit] = Counter()
@@ -191,15 +256,15 @@ class Engine:
             flight.reports.put((unit, outcome, self._clock()))
 
         def submit(unit: Unit) -> None:
-            self._mark("unit_started", unit, kind=kind)
+            self._mark("unit_started", unit, kind=kind(unit))
             flight.submitted_ns[unit] = self._clock()
-            self._executor.submit(unit, kind, self._progress.versions[unit.model], done)
+            self._executor.submit(unit, kind(unit), self._progress.versions[unit.model], done)
 
         def wait() -> tuple[Unit, float]:
             unit, outcome, submitted_ns, done_ns = flight.land()
             while isinstance(outcome, Lost) and losses[unit] < REPEATS:
                 losses[unit] += 1
-                self._mark_lost(unit, kind, outcome, submitted_ns, done_ns)
+                self._mark_lost(unit, kind(unit), outcome, submitted_ns, done_ns)
                 submit(unit)
                 unit, outcome, submitted_ns, done_ns = flight.land()
             if isinstance(outcome, Lost):
@@ -208,7 +273,8 @@ class Engine:
                 )
             if isinstance(outcome, BaseException):
                 self._fail(unit, kind, outcome, flight)
-            self._record(unit, kind, outcome, submitted_ns, done_ns)
+            self._record(unit, kind(unit), outcome, submitted_ns, done_ns)
+            landed(unit)
             return unit, (done_ns - submitted_ns) / 1e9
 
         try:
@@ -239,6 +305,7 @@ class Engine:
             unit,
             kind=kind,
             version=version,
+            seconds=(done_ns - submitted_ns) / 1e9,
             **result.detail(),
         )
         if kind == "train":
@@ -251,9 +318,15 @@ class Engine:
     def _record_idling(
         self, unit: Unit, spans: Sequence[Span], submitted_ns: int, done_ns: int
     ) -> None:
-        timeline = self._open(unit.epoch)
+        epoch, timeline = self._line(unit)
         for gap in timeline.cover(unit.worker, spans, submitted_ns, done_ns):
-            self._journal.span(gap, worker=unit.worker, epoch=unit.epoch)
+            self._journal.span(gap, worker=unit.worker, epoch=epoch)
+
+    def _line(self, unit: Unit) -> tuple[int | None, Timeline]:
+        """The timeline that a unit falls into, and its epoch; a search's belongs to no epoch."""
+        if self._timeline is not None and self._timeline[0] is None:
+            return self._timeline
+        return unit.epoch, self._open(unit.epoch)
 
     def _mark_if_evaluated(self, epoch: int, model: int) -> None:
         scores = self._progress.scores.get((epoch, model), {})
@@ -263,21 +336,25 @@ class Engine:
         self._journal.append("evaluated", model=model, epoch=epoch, split="valid", **means)
         self._progress.evaluated.add((epoch, model))
 
-    def _fail(self, unit: Unit, kind: Kind, error: BaseException, flight: _Flight) -> NoReturn:
+    def _fail(
+        self, unit: Unit, kind: Callable[[Unit], Kind], error: BaseException, flight: _Flight
+    ) -> NoReturn:
         """Keep what the other running units still bring, then raise for the first that failed."""
-        self._mark_failed(unit, kind, error)
+        self._mark_failed(unit, kind(unit), error)
         while flight.submitted_ns:
             other, outcome, submitted_ns, done_ns = flight.land()
             if isinstance(outcome, BaseException):
-                self._mark_failed(other, kind, outcome)
+                self._mark_failed(other, kind(other), outcome)
             elif isinstance(outcome, Lost):
-                self._mark_lost(other, kind, outcome, submitted_ns, done_ns)
+                self._mark_lost(other, kind(other), outcome, submitted_ns, done_ns)
             else:
-                self._record(other, kind, outcome, submitted_ns, done_ns)
+                self._record(other, kind(other), outcome, submitted_ns, done_ns)
         if isinstance(error, UserError | ServerDied):
             raise error
         trace = "".join(traceback.format_exception(error)).rstrip()
-        raise UnitFailed(f"{kind} of {unit} failed on worker {unit.worker}:\n{trace}") from error
+        raise UnitFailed(
+            f"{kind(unit)} of {unit} failed on worker {unit.worker}:\n{trace}"
+        ) from error
 
     def _mark_failed(self, unit: Unit, kind: Kind, error: BaseException) -> None:
         reason = "".join(traceback.format_exception_only(error)).strip()

@@ -15,7 +15,7 @@ submitted and its end after it is reported. So what does not overlap in the jour
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from experiments.errors import InvariantViolation
 from experiments.mop.unit import Unit
@@ -42,11 +42,32 @@ def check(events: Iterable[Event], models: int, workers: int, epochs: Iterable[i
     InvariantViolation
         The message names the invariant and the units.
     """
+    audit = _audited(events)
+    for epoch in epochs:
+        audit.require_complete(epoch, set(range(models)), workers)
+
+
+def check_each(events: Iterable[Event], entries: Iterable[tuple[int, int]], workers: int) -> None:
+    """The same for models with epochs of their own, as in a search.
+
+    Parameters
+    ----------
+    entries : the (model, epoch) that must be complete; others may be under way.
+    """
+    audit = _audited(events)
+    wanted: dict[int, set[int]] = {}
+    for model, epoch in entries:
+        wanted.setdefault(epoch, set()).add(model)
+    for epoch, models in wanted.items():
+        audit.forget_others(epoch, models)
+        audit.require_complete(epoch, models, workers)
+
+
+def _audited(events: Iterable[Event]) -> _Audit:
     audit = _Audit()
     for event in events:
         audit.see(event)
-    for epoch in epochs:
-        audit.require_complete(epoch, models, workers)
+    return audit
 
 
 class _Audit:
@@ -60,9 +81,10 @@ class _Audit:
 
     def see(self, event: Event) -> None:
         if event.kind == "epoch_started" and event.epoch is not None:
-            if event.epoch in self.epochs:
-                self._forget_running()
-            self.epochs.add(event.epoch)
+            if event.model is None:  # one that names a model is one of several that are open
+                if event.epoch in self.epochs:
+                    self._forget_running()
+                self.epochs.add(event.epoch)
         elif event.kind in _RESTARTS:
             self._forget_running()
         elif event.kind in ("unit_started", *_ENDS):
@@ -126,9 +148,14 @@ class _Audit:
     def _count(self, unit: Unit) -> int:
         return self.trained.get(unit.epoch, Counter())[unit]
 
-    def require_complete(self, epoch: int, models: int, workers: int) -> None:
+    def forget_others(self, epoch: int, models: Set[int]) -> None:
+        """Leave only some models' units of an epoch."""
+        met = self.trained.get(epoch, Counter())
+        self.trained[epoch] = Counter({u: n for u, n in met.items() if u.model in models})
+
+    def require_complete(self, epoch: int, models: Set[int], workers: int) -> None:
         expected = {
-            Unit(model, partition, epoch) for model in range(models) for partition in range(workers)
+            Unit(model, partition, epoch) for model in models for partition in range(workers)
         }
         met = self.trained.get(epoch, Counter())
         for units, what in (

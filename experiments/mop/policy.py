@@ -156,7 +156,7 @@ class LongestFirstPolicy:
             runnable = state.grid[worker] * work
             model = int(runnable.argmax())
             if runnable[model] > 0.0:
-                return Unit(model, worker, state.epoch)
+                return state.unit(model, worker)
         return None
 
     def _by_remaining_work(self, state: EpochState, expected: Floats) -> Sequence[int]:
@@ -217,7 +217,7 @@ class MatchingPolicy(LongestFirstPolicy):
             for row, column in zip(rows, columns, strict=True)
             if open_[row, column]
         )
-        return [Unit(model, worker, state.epoch) for _, worker, model in pairs]
+        return [state.unit(model, worker) for _, worker, model in pairs]
 
 
 class ReplayPolicy:

@@ -97,10 +97,10 @@ class Progress:
         for event in events:
             if event.epoch is None:
                 continue
-            if event.kind == "epoch_started":
-                self.opened.add(event.epoch)
-            elif event.kind == "epoch_finished":
-                self.finished.add(event.epoch)
+            if event.kind in {"epoch_started", "epoch_finished"}:
+                if event.model is None:  # otherwise it is that model's epoch alone
+                    opened = event.kind == "epoch_started"
+                    (self.opened if opened else self.finished).add(event.epoch)
             elif event.kind == "evaluated" and event.model is not None:
                 self.evaluated.add((event.epoch, event.model))
             elif event.kind == "unit_started":
@@ -131,6 +131,10 @@ class Progress:
     def note_scored(self, unit: Unit, score: Score) -> None:
         """An evaluation unit is finished."""
         self.scores[unit.epoch, unit.model][unit.partition] = score
+
+    def trained_on(self, model: int, epoch: int) -> set[int]:
+        """Partitions that a model has finished training on in an epoch."""
+        return {unit.partition for unit in self.trained[epoch] if unit.model == model}
 
     def scored(self, epoch: int) -> set[Unit]:
         """Finished evaluation units of an epoch."""

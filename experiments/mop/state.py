@@ -107,6 +107,10 @@ class EpochState:
         """Units not yet started on one worker, in the policy's own order."""
         return self._of[worker].values()
 
+    def unit(self, model: int, worker: int) -> Unit:
+        """A model's pending unit on a worker; the grid says whether there is one."""
+        return self._of[worker][model]
+
     def expected(self) -> Floats:
         """Seconds that a unit of each model may be expected to take, more than 0; [models].
 
@@ -197,7 +201,7 @@ class Board(EpochState):
         self._idle.remove(unit.worker)
         self._running[unit.worker] = unit
         self._since[unit.worker] = self._clock()
-        if self._isolated:
+        if self._isolates(unit):
             self._busy.add(unit.model)
 
     def finish(self, unit: Unit, seconds: float) -> None:
@@ -209,6 +213,10 @@ class Board(EpochState):
         if self._of[unit.worker]:
             insort(self._idle, unit.worker)
         self._times.add(unit.model, seconds)
+
+    def _isolates(self, unit: Unit) -> bool:
+        """Whether no other unit of the unit's model may run beside it."""
+        return self._isolated
 
 
 def _read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:

@@ -59,7 +59,7 @@ def drive(root: Path) -> None:
             raise
         finally:
             approach.close()
-        _keep_models(store, folder, len(spec.configs))
+        _keep_models(store, folder, len(context.configs))
         journal.append("run_finished")
     result = {
         "run": plan["run"],

@@ -6,7 +6,7 @@ import enum
 import itertools
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from experiments.errors import DataError, SpecError
 from experiments.mop.policy import POLICIES
 from experiments.paths import Artifacts, RunFolder
 from experiments.runner import fingerprint
+from experiments.search import registry
 from experiments.specs.load import approaches_of, experiments, figures, nearest, run_spec
 from experiments.specs.model import RunSpec
 from experiments.telemetry.journal import read
@@ -77,6 +78,7 @@ def plan(
     workers: int | None = None,
     seed: int = 2018,
     policy: str | None = None,
+    searcher: str | None = None,
     repeat: int = 1,
     fresh: bool = False,
 ) -> list[PlannedRun]:
@@ -91,6 +93,7 @@ def plan(
     for experiment in experiment_ids:
         if experiment not in experiments():
             raise nearest("experiment", experiment, experiments())
+        leaders: dict[int, str] = {}
         for row, number in itertools.product(approaches_of(experiment, scale), range(repeat)):
             spec = run_spec(
                 experiment,
@@ -100,12 +103,21 @@ def plan(
                 workers=workers,
                 seed=seed + number,
                 policy=policy,
+                searcher=searcher,
             )
             _check(spec)
-            runs.append(planned(spec, fresh=fresh))
+            runs.append(planned(_following(spec, leaders.get(number)), fresh=fresh))
+            leaders.setdefault(number, runs[-1].name)
     if not runs:
         raise SpecError(f"no approach takes part in {', '.join(experiment_ids)}")
     return runs
+
+
+def _following(spec: RunSpec, leader: str | None) -> RunSpec:
+    """The spec of a search that repeats what the leader's asks; the first approach leads."""
+    if spec.search is None or spec.protocol.search_feedback == "own":
+        return spec
+    return replace(spec, search=replace(spec.search, follows=leader))
 
 
 def planned(spec: RunSpec, *, fresh: bool = False) -> PlannedRun:
@@ -138,6 +150,7 @@ def _how_far(folder: RunFolder) -> str:
 def _check(spec: RunSpec) -> None:
     """Names in a spec that only lower rooms know, before anything starts."""
     find_source(spec.dataset.name)
+    registry.check(spec)
     name, _, source = spec.policy.partition(":")
     if name not in POLICIES:
         raise nearest("policy", name, POLICIES)

@@ -14,11 +14,10 @@ from experiments.errors import SpecError
 from experiments.paths import SPECS
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec
 from experiments.specs.protocol import Protocol
+from experiments.specs.search import HYPERPARAMETERS, SearchSpec
 
 SCALES: Mapping[str, int] = {"smoke": 2, "laptop": 4, "paper": 8}
 """Scales and the number of workers each has unless told otherwise."""
-
-GRID = ("architecture", "learning_rate", "regularization", "batch_size")
 
 
 @dataclass(frozen=True)
@@ -142,12 +141,36 @@ def grid(experiment: str, scale: str) -> tuple[ModelConfig, ...]:
     configs = [
         ModelConfig(small.get(architecture, architecture), rate, regularization, batch)
         for architecture, rate, regularization, batch in itertools.product(
-            *(axes[name] for name in GRID)
+            *(axes[name] for name in HYPERPARAMETERS)
         )
     ]
     configs.sort(key=lambda config: config.batch_size)
     configs.sort(key=lambda config: config.architecture)
     return tuple(configs)
+
+
+def search(experiment: str, scale: str, algorithm: str | None = None) -> SearchSpec | None:
+    """The search of an experiment at a scale; None where it trains a fixed grid.
+
+    Parameters
+    ----------
+    algorithm : instead of the experiment's own.
+
+    Raises
+    ------
+    SpecError
+        The experiment's table does not hold together.
+    """
+    table = experiments()[experiment].table
+    if "space" not in table:
+        return None
+    at_scale = table[scale]
+    settings = {**table["search"], **at_scale.get("search", {})}
+    if algorithm is not None:
+        settings["algorithm"] = algorithm
+    space = {**table["space"], **at_scale.get("space", {})}
+    small = at_scale.get("architectures", {})
+    return SearchSpec.from_table(f"experiments.toml: {experiment}", settings, space, small)
 
 
 def run_spec(
@@ -159,13 +182,19 @@ def run_spec(
     workers: int | None = None,
     seed: int = 2018,
     policy: str | None = None,
+    searcher: str | None = None,
 ) -> RunSpec:
     """The run of one approach in one experiment.
+
+    Parameters
+    ----------
+    policy, searcher : instead of the experiment's own; grids have no use for a searcher.
 
     Raises
     ------
     SpecError
-        A name that does not exist, or a number of workers outside 1 to 8.
+        A name that does not exist, a number of workers outside 1 to 8, or a space to be searched
+        that does not hold together.
     """
     if experiment not in experiments():
         raise nearest("experiment", experiment, experiments())
@@ -180,6 +209,7 @@ def run_spec(
         raise SpecError(f"--workers {count}: a cluster has 1 to 8 workers")
     table = experiments()[experiment].table
     at_scale = table[scale]
+    searched = search(experiment, scale, searcher)
     return RunSpec(
         experiment=experiment,
         approach=approach,
@@ -190,5 +220,6 @@ def run_spec(
         epochs=at_scale["epochs"],
         policy=policy or approaches()[approach].policy or table["policy"],
         dataset=DatasetSpec(**at_scale["dataset"]),
-        configs=grid(experiment, scale),
+        configs=grid(experiment, scale) if searched is None else (),
+        search=searched,
     )

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from experiments.specs.protocol import Protocol
+from experiments.specs.search import SearchSpec
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ class RunSpec:
     Attributes
     ----------
     workers : number of segments or workers W, which is also the number of partitions.
+    epochs : that a model config is trained for; in a search, at most.
     policy : name in ``experiments.mop.policy``; only approaches that hop use it.
+    configs : what is trained; empty where a search draws it.
+    search : where configurations come from, if not from ``configs``.
     """
 
     experiment: str
@@ -71,6 +75,7 @@ class RunSpec:
     policy: str
     dataset: DatasetSpec
     configs: tuple[ModelConfig, ...]
+    search: SearchSpec | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -81,6 +86,8 @@ class RunSpec:
         fields["dataset"] = DatasetSpec(**fields["dataset"])
         fields["protocol"] = Protocol(**fields["protocol"])
         fields["configs"] = tuple(ModelConfig(**config) for config in fields["configs"])
+        if fields.get("search") is not None:
+            fields["search"] = SearchSpec.from_json(fields["search"])
         return cls(**fields)
 
 

@@ -20,7 +20,7 @@ _BUILT: Mapping[str, tuple[object, ...]] = {
     "reset_optimizer": (False,),
     "caches": (True, False),
     "ddp_batch": ("global", "per-rank"),
-    "search_feedback": ("shared",),
+    "search_feedback": ("shared", "own"),
 }
 """What this version can do, for the switches that have a list of values."""
 
@@ -40,7 +40,8 @@ class Protocol:
     caches : keep decoded buffers in the process that trains.
     ddp_batch : whether the batch size is of all ranks together (``global``) or of each alone
         (``per-rank``, as in the original release).
-    search_feedback : whether every approach is searched with the same configurations (``shared``).
+    search_feedback : whether a search's first approach decides by its results what all of them
+        train (``shared``), or each by its own (``own``).
     """
 
     name: str

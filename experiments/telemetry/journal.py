@@ -12,7 +12,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -75,7 +75,8 @@ class Event:
     ``stage`` (name and seconds of a part of the driver's work), ``shard_read`` (bytes that a worker
     of Direct Access holds), ``epoch_started``, ``unit_started``, ``unit_finished``,
     ``unit_failed``, ``unit_lost`` (its worker died and is back; the unit starts again), ``merged``,
-    ``evaluated``, ``epoch_finished``, ``run_finished``, ``interrupted``; and in a run's
+    ``evaluated``, ``epoch_finished``, ``asked`` and ``told`` (steps of a search),
+    ``run_finished``, ``interrupted``; and in a run's
     ``restarts.jsonl``, ``restarted`` (a role that had died).
     ``detail`` holds what only this kind has.
     """
@@ -184,10 +185,16 @@ class Journal:
 
 
 class Tail:
-    """New whole lines of a journal that another process writes."""
+    """New whole lines of a journal that somebody else writes.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    kinds : of events that are wanted; by default all. Other lines are not even parsed.
+    """
+
+    def __init__(self, path: Path, kinds: Sequence[str] = ()) -> None:
         self._path = path
+        self._starts = tuple(f'{{"kind":"{kind}",'.encode() for kind in kinds)
         self._position = 0
         self._number = 0
 
@@ -202,7 +209,8 @@ class Tail:
                     return
                 self._position += len(line)
                 self._number += 1
-                yield parse(line.decode(), self._path, self._number)
+                if not self._starts or line.startswith(self._starts):
+                    yield parse(line.decode(), self._path, self._number)
 
 
 def _cut_torn_line(fd: int) -> None:

@@ -57,11 +57,18 @@ class Call:
     def start(self) -> None:
         """Call, after every session of an earlier call has ended; servers that died are waited for.
 
+        A call that is done is followed by the next in its own session, where models are built.
+
         Raises
         ------
         EnvironmentFault
             A server does not answer within :data:`RETURN_SECONDS`; the message names it.
         """
+        if self._over:
+            with contextlib.suppress(psycopg2.OperationalError, psycopg2.InterfaceError):
+                self._begin()
+                return
+            self._connection.close()
         deadline = time.monotonic() + RETURN_SECONDS
         while True:
             try:
@@ -76,7 +83,7 @@ class Call:
         self._cluster.end_sessions(APPLICATION, RETURN_SECONDS)
         options = f"-c postgres_fdw.application_name={APPLICATION}"
         address, port = self._cluster.coordinator
-        self._notices, self._error, self._over = deque(), None, False
+        self._notices = deque()
         self._connection = psycopg2.connect(
             host=address,
             port=port,
@@ -91,6 +98,10 @@ class Call:
         while not self._ready():
             pass
         self._cursor = self._connection.cursor()  # psycopg2 keeps only a weak reference
+        self._begin()
+
+    def _begin(self) -> None:
+        self._error, self._over = None, False
         self._cursor.execute(f"CALL madlib.fit_multiple({literal(self._job())})")
 
     def receive(self) -> Message | None:

@@ -11,8 +11,10 @@ one that its visits led to, and a call after a crash goes on from there.
 A job has
 
 ``models``               a worker's job per model, each with the ``seed`` of its initial state
+``warm``                 a worker's job per network that is to be built before the first round
 ``workers``, ``seed``    how many segments there are; the run's seed
-``rounds``               [{``epoch``, ``models``}] still to do, in order
+``rounds``               still to do, in order: {``number``, ``entries``: [[model, epoch], …]}; the
+                         models of a round are trained for one epoch each, then evaluated
 ``averages``             whether a model is trained everywhere and averaged (MA) or hops (UDAF)
 ``policy``, ``visits``   which unit is next, for those that hop; ``visits`` is the order to replay
 ``tables``               names the rows of ``train`` and ``valid`` for the segments' caches
@@ -26,7 +28,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.errors import DataError, PlanError
 from experiments.models.worker import TRAIN, VALID
@@ -42,6 +44,14 @@ from experiments.warehouse.units import MERGE
 
 SQLSTATES: Mapping[type[Exception], str] = {PlanError: "CD001", DataError: "CD002"}
 """How errors that the user can mend are told from others."""
+
+
+class Entry(NamedTuple):
+    """A model in a round, and the epoch that it is trained for there."""
+
+    model: int
+    epoch: int
+
 
 _FUNCTIONS = {TRAIN: "fit", VALID: "score", MERGE: "average"}
 
@@ -68,8 +78,8 @@ class _Procedure:
         self.record = coordinator.record(len(self.models))
         self._obsolete: dict[int, int] = {}
 
-    def train(self, epoch: int, models: Sequence[int]) -> None:
-        """Train models for one epoch, or what is left of it."""
+    def train(self, number: int, entries: Sequence[Entry]) -> None:
+        """Train the models of a round for one epoch each, or what is left of it."""
         raise NotImplementedError
 
     def oldest(self, model: int) -> int:
@@ -86,25 +96,21 @@ class _Procedure:
         self._prepare()
         self.coordinator.tell("ready")
         for part in self.job["rounds"]:
-            epoch, models = part["epoch"], part["models"]
-            self.coordinator.tell("round", epoch=epoch, models=models)
-            self.train(epoch, models)
-            self._evaluate(epoch, models)
-            self.coordinator.tell("round_finished", epoch=epoch, models=models)
+            number, entries = part["number"], [Entry(*entry) for entry in part["entries"]]
+            self.coordinator.tell("round", number=number)
+            self.train(number, entries)
+            self._evaluate(entries)
+            self.coordinator.tell("round_finished", number=number)
         self.coordinator.discard(self._obsolete)
         self.coordinator.commit()
 
     def _prepare(self) -> None:
-        """Build every architecture on every segment; give every new model its initial state."""
-        shapes = {
-            (job["model"]["architecture"], job["model"]["batch_size"]): at
-            for at, job in enumerate(self.models)
-        }
+        """Build every network on every segment; give every new model its initial state."""
         self._before_rounds(
             "warm",
             [
-                {**self.models[model], "mst_key": model, "segment": segment}
-                for model in shapes.values()
+                {**job, "mst_key": place, "segment": segment}
+                for place, job in enumerate(self.job["warm"])
                 for segment in range(self.workers)
             ],
         )
@@ -129,14 +135,14 @@ class _Procedure:
                 "prepared", worker=job["segment"], model=model, spans=report["spans"]
             )
 
-    def _evaluate(self, epoch: int, models: Sequence[int]) -> None:
+    def _evaluate(self, entries: Sequence[Entry]) -> None:
         """Every model on every segment, by one statement."""
         steps = [
-            Step(VALID, model, segment, epoch)
-            for model in sorted(models)
+            Step(VALID, entry.model, segment, entry.epoch)
+            for entry in sorted(entries)
             for segment in range(self.workers)
         ]
-        versions = {model: self.record.versions(model)[-1] for model in models}
+        versions = {entry.model: self.record.versions(entry.model)[-1] for entry in entries}
         self.batch([step for step in steps if step not in self.record], versions, {})
 
     def batch(
@@ -145,7 +151,7 @@ class _Procedure:
         versions: Mapping[int, int],
         more: Mapping[str, Any],
     ) -> None:
-        """Carry out steps of one kind and epoch at once, and commit them.
+        """Carry out steps of one kind at once, and commit them.
 
         Parameters
         ----------
@@ -154,10 +160,8 @@ class _Procedure:
         """
         if not steps:
             return
-        kind, epoch = steps[0].kind, steps[0].epoch
-        self.coordinator.tell(
-            "started", kind=kind, epoch=epoch, units=[[s.model, s.partition] for s in steps]
-        )
+        kind = steps[0].kind
+        self.coordinator.tell("started", steps=[list(step) for step in steps])
         self.coordinator.discard(self._obsolete)
         reports = self.coordinator.carry_out(
             _FUNCTIONS[kind], [{**self._job(step, versions[step.model]), **more} for step in steps]
@@ -202,12 +206,12 @@ class _Hopping(_Procedure):
         super().__init__(job, coordinator)
         order = None if job["visits"] is None else [Stop(*stop) for stop in job["visits"]]
         self._policy = make_policy(job["policy"], job["seed"], order)
-        self._times = UnitTimes(len(self.models))
+        self._seconds: list[list[float]] = [[] for _ in self.models]
         trained = [0] * len(self.models)
         for visit in self.record.visits():
             if visit.step.kind == TRAIN:
                 trained[visit.step.model] += 1
-                self._times.add(visit.step.model, visit.seconds)
+                self._seconds[visit.step.model].append(visit.seconds)
         for model, version in enumerate(trained):
             if version or self.record.versions(model):
                 self.record.holder(model, version)
@@ -215,27 +219,36 @@ class _Hopping(_Procedure):
     def oldest(self, model: int) -> int:
         return self.record.versions(model)[-1]
 
-    def train(self, epoch: int, models: Sequence[int]) -> None:
-        count = len(models)
+    def train(self, number: int, entries: Sequence[Entry]) -> None:
+        """The policy sees the models of a round as 0, 1, … and the round as their epoch."""
+        count = len(entries)
+        times = UnitTimes(count)
+        for place, entry in enumerate(entries):
+            for seconds in self._seconds[entry.model]:
+                times.add(place, seconds)
+
+        def step(unit: Unit) -> Step:
+            entry = entries[unit.model]
+            return Step(TRAIN, entry.model, unit.partition, entry.epoch)
+
+        order = self._policy.arrange(number, count, self.workers)
         board = Board(
-            epoch,
+            number,
             count,
             self.workers,
-            self._policy.arrange(epoch, count, self.workers),
-            finished={
-                Unit(model, partition, epoch)
-                for model in models
-                for partition in range(self.workers)
-                if Step(TRAIN, model, partition, epoch) in self.record
-            },
-            times=self._times,
+            order,
+            finished={unit for unit in order if step(unit) in self.record},
+            times=times,
         )
 
         def carry_out(units: Sequence[Unit]) -> list[float]:
-            steps = [Step(TRAIN, unit.model, unit.partition, epoch) for unit in units]
-            versions = {unit.model: self.record.versions(unit.model)[-1] for unit in units}
+            steps = [step(unit) for unit in units]
+            versions = {each.model: self.record.versions(each.model)[-1] for each in steps}
             self.batch(steps, versions, {})
-            return [self.record[step].seconds for step in steps]
+            seconds = [self.record[each].seconds for each in steps]
+            for each, took in zip(steps, seconds, strict=True):
+                self._seconds[each.model].append(took)
+            return seconds
 
         drive_batches(board, self._policy, carry_out)
 
@@ -250,8 +263,8 @@ class _Averaging(_Procedure):
     def oldest(self, model: int) -> int:
         return max(version for version in self.record.versions(model) if version % 2 == 0)
 
-    def train(self, epoch: int, models: Sequence[int]) -> None:
-        for model in models:
+    def train(self, number: int, entries: Sequence[Entry]) -> None:
+        for model, epoch in entries:
             merge = Step(MERGE, model, model % self.workers, epoch)
             if merge in self.record:
                 continue

@@ -81,21 +81,20 @@ class Database:
             yield self._tell("finished", **self._committed[step])
         yield self._tell("ready")
         for epoch in range(1, self._epochs + 1):
-            yield self._tell("round", epoch=epoch)
+            yield self._tell("round", number=epoch)
             for turn in range(MODELS):
                 steps = [Step("train", (turn - w) % MODELS, w, epoch) for w in range(WORKERS)]
                 yield from self._batch(steps)
             yield from self._batch(
                 [Step("valid", m, w, epoch) for m in range(MODELS) for w in range(WORKERS)]
             )
-            yield self._tell("round_finished", epoch=epoch)
+            yield self._tell("round_finished", number=epoch)
 
     def _batch(self, steps: list[Step]) -> Iterator[dict[str, Any]]:
         steps = [step for step in steps if step not in self._committed]
         if not steps:
             return
-        units = [[step.model, step.partition] for step in steps]
-        yield self._tell("started", kind=steps[0].kind, epoch=steps[0].epoch, units=units)
+        yield self._tell("started", steps=[list(step) for step in steps])
         if self._random.random() < 0.1:  # the first segment commits, then all is lost
             steps, self._lost = steps[:1], 1
         for step in steps:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -38,17 +38,25 @@ def global_batch(spec: RunSpec, config: ModelConfig) -> int:
     return {"global": 1, "per-rank": spec.workers}[spec.protocol.ddp_batch] * config.batch_size
 
 
-def replayed(spec: RunSpec) -> list[bytes]:
-    """Every model's state after training; models must be free of dropout and batch statistics."""
+def replayed(
+    spec: RunSpec, trained: Iterable[tuple[ModelConfig, int]] | None = None
+) -> list[bytes]:
+    """Every model's state after training; models must be free of dropout and batch statistics.
+
+    Parameters
+    ----------
+    trained : each model's config and epochs, where they are not the specification's.
+    """
     dataset = prepare(spec.dataset, spec.workers, spec.seed)
     parts = [dataset.partition("train", rank) for rank in range(spec.workers)]
     session, states = Session(0), []
-    for config in spec.configs:
+    every = [(config, spec.epochs) for config in spec.configs] if trained is None else trained
+    for config, epochs in every:
         batch = global_batch(spec, config)
         work = {**job(config, dataset)["model"], "batch_size": batch}
         seed = derive_seed(spec.seed, "initial", config.architecture)
         session.load(work, session.initial_state(work, seed))
-        for _ in range(spec.epochs):
+        for _ in range(epochs):
             session.train_start(work, seed)
             for rows in batches(dataset, batch):
                 x = np.stack([parts[rank].x[position] for rank, position in rows])

@@ -22,6 +22,7 @@ from experiments.mop.simulate import Workload, simulate
 from experiments.mop.store import ModelStore
 from experiments.paths import Artifacts, state
 from experiments.runtime.local import LocalRuntime
+from experiments.search.registry import SEARCHERS
 from experiments.specs import load as specs
 from experiments.specs.model import DatasetSpec
 from experiments.specs.protocol import Protocol
@@ -35,6 +36,7 @@ from tests.analysis.test_notebooks import write_notebook
 from tests.docs.conftest import block
 from tests.faults.harness import small_spec
 from tests.mop.fakes import InlineExecutor, MemoryStore, run
+from tests.search.playing import bowl, play, search_spec
 
 Example = Callable[[str], Any]
 
@@ -70,6 +72,15 @@ def test_the_policy_finishes_one_model_after_the_other(example: Example, tmp_pat
     assert [item.unit.model for item in ran] == [0, 1, 2]
     events = run(tmp_path, 4, 3, 2, policy, InlineExecutor(MemoryStore(4)))
     invariants.check(events, 4, 3, [1, 2])
+
+
+def test_the_searcher_climbs(example: Example) -> None:
+    climber = example("searcher").Climber
+    assert not {"climber"} & set(SEARCHERS)
+    asked = play(climber(search_spec("climber", trials=60, startup=5), 1, seed=3))
+    assert len(asked) == 60
+    losses = [bowl(assignment.config, 1) for assignment in asked]
+    assert sum(losses[50:]) / 10 < min(losses[:5])
 
 
 def test_the_data_set_is_prepared(example: Example, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ nothing but its roles to be killed here.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -17,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +34,7 @@ from experiments.mop import invariants
 from experiments.mop.visits import visits
 from experiments.paths import CHECKOUT, state
 from experiments.runner.plan import PlannedRun, RunState, planned
+from experiments.search.journaled import drawn
 from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec, derive_seed
 from experiments.specs.topology import COORDINATOR, SCHEDULER, SEGMENT, WORKER
@@ -339,10 +342,10 @@ class FaultyRun:
                 f"{unit} was run again; nothing was killed from {start} to {end}: {self.killed}"
             )
         if Trait.HOPS in find(spec.approach).traits:
-            invariants.check(events, len(spec.configs), spec.workers, range(1, spec.epochs + 1))
+            invariants.check_each(events, epochs_of(spec, events), spec.workers)
             self._check_states(replayed(spec, events), 1e-6)
         if Trait.DATA_PARALLEL in find(spec.approach).traits:
-            self._check_states(in_step.replayed(spec), 1e-5)
+            self._check_states(in_step.replayed(spec, trained_of(spec, events)), 1e-5)
         assert not (state().clusters / self.run.name).exists()
         assert not (state().stores / self.run.name).exists()
         assert not self.processes()
@@ -406,6 +409,20 @@ def lost_attempts(
     return lost
 
 
+def epochs_of(spec: RunSpec, events: Sequence[Event]) -> list[tuple[int, int]]:
+    """The (model, epoch) that a finished run has trained: a grid's all, a search's as evaluated."""
+    if spec.search is None:
+        return list(itertools.product(range(len(spec.configs)), range(1, spec.epochs + 1)))
+    return [(e.model or 0, e.epoch or 0) for e in events if e.kind == "evaluated"]
+
+
+def trained_of(spec: RunSpec, events: Sequence[Event]) -> list[tuple[ModelConfig, int]]:
+    """Every model's config, and how many epochs it was trained for."""
+    configs = drawn(events) if spec.search else dict(enumerate(spec.configs))
+    epochs = Counter(model for model, _ in epochs_of(spec, events))
+    return [(configs[model], epochs[model]) for model in sorted(configs)]
+
+
 def replayed(spec: RunSpec, events: Sequence[Event]) -> list[bytes]:
     """Every model's state after training in this process in the journal's own visit order."""
     dataset = prepare(spec.dataset, spec.workers, spec.seed)
@@ -413,12 +430,12 @@ def replayed(spec: RunSpec, events: Sequence[Event]) -> list[bytes]:
     session = Session(0)
     order = visits(events)
     states = []
-    for model, config in enumerate(spec.configs):
+    for model, (config, epochs) in enumerate(trained_of(spec, events)):
         work = job(config, dataset)["model"]
         seed = derive_seed(spec.seed, "initial", config.architecture)
         session.load(work, session.initial_state(work, seed))
         visited = [visit for visit in order if visit.model == model]
-        assert len(visited) == spec.epochs * spec.workers
+        assert len(visited) == epochs * spec.workers
         for visit in visited:
             part = parts[visit.partition]
             unit = derive_seed(spec.seed, "unit", model, visit.epoch, visit.partition)

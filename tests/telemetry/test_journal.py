@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from experiments.errors import DataError
 from experiments.paths import CHECKOUT
 from experiments.telemetry.clock import UnitClock
-from experiments.telemetry.journal import Journal, Span, number, read
+from experiments.telemetry.journal import Journal, Span, Tail, number, read
 
 
 def test_events_come_back_as_written(tmp_path: Path) -> None:
@@ -130,3 +130,14 @@ def test_laps_add_up_to_the_whole() -> None:
     )
     assert fetch.end_ns == train.start_ns
     assert fetch.end_ns - fetch.start_ns >= 1000
+
+
+def test_a_tail_of_some_kinds_passes_the_others_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    tail = Tail(path, ("asked", "told"))
+    with Journal(path, "r") as journal:
+        for kind in ("asked", "evaluated", "told", "asked_else"):
+            journal.append(kind, model=1)
+        assert [event.kind for event in tail.events()] == ["asked", "told"]
+        journal.append("told", model=2)
+        assert [event.model for event in tail.events()] == [2]

@@ -36,9 +36,13 @@ def fit_job(epochs: int = 1, known: Sequence[Step] = (), **changes: Any) -> dict
     models = list(range(MODELS))
     return {
         "models": [{"model": model_job(model), "seed": 17} for model in models],
+        "warm": [{"model": model_job(0)}],
         "workers": WORKERS,
         "seed": SEED,
-        "rounds": [{"epoch": epoch, "models": models} for epoch in range(1, epochs + 1)],
+        "rounds": [
+            {"number": epoch, "entries": [[model, epoch] for model in models]}
+            for epoch in range(1, epochs + 1)
+        ],
         "averages": False,
         "policy": "round_robin",
         "visits": None,

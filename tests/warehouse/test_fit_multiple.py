@@ -93,7 +93,8 @@ def test_a_call_trains_and_evaluates_everything(empty: Cluster, dataset: Prepare
     events = [message["event"] for message in messages]
     assert events[events.index("ready") + 1] == "round"
     assert events.count("round_finished") == 2
-    batches = [m["units"] for m in messages if m["event"] == "started" and m["kind"] == "train"]
+    started = [m["steps"] for m in messages if m["event"] == "started"]
+    batches = [steps for steps in started if Step(*steps[0]).kind == "train"]
     assert [len(batch) for batch in batches] == [2, 2, 2] * 2
 
 
