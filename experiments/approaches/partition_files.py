@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from experiments.files import write_atomically
 from experiments.models.session import Session
 from experiments.models.worker import TRAIN, Report, Rows, UnitWorker, merge
 from experiments.specs.topology import CACHE_BYTES, CACHE_BYTES_VARIABLE
+
+BlockReader = Callable[[], Rows]
 
 _cancelled = threading.Event()
 
@@ -72,19 +74,43 @@ def run_unit(
     source, target : files of the state before and after; an evaluation has no target.
     block_bytes : of the rows that are read, and cached, at once.
     """
+    return carry_out(kind, job, source, target, _blocks(kind, dataset, partition, block_bytes))
+
+
+def carry_out(
+    kind: str,
+    job: Mapping[str, Any],
+    source: str,
+    target: str | None,
+    blocks: Iterable[tuple[Hashable, BlockReader]],
+) -> Report:
+    """Load a state, train or evaluate on some blocks, dump the state.
+
+    Parameters
+    ----------
+    source, target : files of the state before and after; an evaluation has no target.
+    blocks : each by its key in this process's buffer cache, and how to read it.
+    """
     worker = _worker()
     reports = [worker.load_file(job, Path(source))]
     worker.start(kind, job)
+    for key, read in blocks:
+        worker.feed(kind, key, read)
+    reports.append(worker.finish(kind))
+    if target is not None:
+        reports.append(worker.dump(lambda state: write_atomically(Path(target), state)))
+    return merge(reports)
+
+
+def _blocks(
+    kind: str, dataset: str, partition: int, block_bytes: int
+) -> Iterator[tuple[Hashable, BlockReader]]:
     data = _open(dataset)
     part = data.partition("train" if kind == TRAIN else "valid", partition)
     block = max(1, block_bytes // part.x[0].nbytes)
     for start in range(0, len(part.y), block):
         key = (dataset, kind, partition, start)
-        worker.feed(kind, key, functools.partial(_read, part, start, start + block, data.classes))
-    reports.append(worker.finish(kind))
-    if target is not None:
-        reports.append(worker.dump(lambda state: write_atomically(Path(target), state)))
-    return merge(reports)
+        yield key, functools.partial(_read, part, start, start + block, data.classes)
 
 
 @functools.lru_cache(maxsize=4)

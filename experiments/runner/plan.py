@@ -6,7 +6,7 @@ import enum
 import itertools
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from experiments.datasets import find_source
 from experiments.errors import DataError, SpecError
 from experiments.mop.policy import POLICIES
 from experiments.paths import Artifacts, RunFolder
-from experiments.runner import fingerprint
+from experiments.runner import fingerprint, spark
 from experiments.specs.load import approaches_of, experiments, figures, nearest, run_spec
 from experiments.specs.model import RunSpec
 from experiments.telemetry.journal import read
@@ -79,6 +79,7 @@ def plan(
     policy: str | None = None,
     repeat: int = 1,
     fresh: bool = False,
+    spark_master: str = "",
 ) -> list[PlannedRun]:
     """All runs of some experiments, in the order in which they would be carried out.
 
@@ -86,6 +87,7 @@ def plan(
     ----------
     repeat : every run with so many seeds, from ``seed`` upwards.
     fresh : whatever lies in ``artifacts/`` of these runs is to be done again.
+    spark_master : address of the Spark cluster to use; by default each run on Spark has its own.
     """
     runs = []
     for experiment in experiment_ids:
@@ -102,6 +104,8 @@ def plan(
                 policy=policy,
             )
             _check(spec)
+            if spark_master and spark.is_on(row.id):
+                spec = replace(spec, spark_master=spark_master)
             runs.append(planned(spec, fresh=fresh))
     if not runs:
         raise SpecError(f"no approach takes part in {', '.join(experiment_ids)}")

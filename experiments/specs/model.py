@@ -59,6 +59,8 @@ class RunSpec:
     ----------
     workers : number of segments or workers W, which is also the number of partitions.
     policy : name in ``experiments.mop.policy``; only approaches that hop use it.
+    spark_master : address of a Spark cluster that exists, as Spark writes it; empty for one of our
+        own. Only approaches on Spark use it.
     """
 
     experiment: str
@@ -71,6 +73,7 @@ class RunSpec:
     policy: str
     dataset: DatasetSpec
     configs: tuple[ModelConfig, ...]
+    spark_master: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -31,6 +31,14 @@ ROLES = (*FIRST_NODE_ROLES, *EVERY_NODE_ROLES)
 
 CACHE_BYTES = 2**30
 CACHE_BYTES_VARIABLE = "CEREBRO_DS_CACHE_BYTES"
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+"""Bound the threads of a process that trains."""
 
 
 def roles_of_node(index: int) -> tuple[str, ...]:
