@@ -6,6 +6,7 @@ reach that. A worker offers one core and runs one executor at a time.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import time
@@ -16,6 +17,7 @@ from typing import NoReturn
 from experiments.approaches import spark_settings
 from experiments.approaches.spark_settings import DAEMON_MEGABYTES, JVM_OPTIONS
 from experiments.errors import ServerDied
+from experiments.specs.secrets import Secrets
 from experiments.specs.topology import SPARK_MASTER, SPARK_WORKER, Node, Topology
 
 MASTER_READY = "I have been elected leader! New state: "
@@ -26,6 +28,8 @@ OFFERED_MEGABYTES = 1024
 """Heap that an application may ask of a worker's executor."""
 
 MASTER_SECONDS = 30.0
+RECOVERY_SECONDS = 10
+"""How long a new master waits to hear from the workers and applications of the old one."""
 _LOOK_SECONDS = 0.05
 
 
@@ -33,11 +37,14 @@ def run_master(topology: Topology, node: Node) -> NoReturn:
     """Become the cluster's master, which remembers workers and applications over its own death."""
     address, port = node.endpoint(SPARK_MASTER)
     folder = node.data / SPARK_MASTER
-    recovery = folder / "recovery"
+    # What another cluster's master left would be waited for.
+    cluster = hashlib.sha256(Secrets(topology.secrets).spark().encode()).hexdigest()[:12]
+    recovery = folder / f"recovery-{cluster}"
     recovery.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = {
         "spark.deploy.recoveryMode": "FILESYSTEM",
         "spark.deploy.recoveryDirectory": str(recovery),
+        "spark.deploy.recoveryTimeout": f"{RECOVERY_SECONDS}s",
         # Whoever runs the topology and the driver bound repetitions, each in its own way.
         "spark.deploy.maxExecutorRetries": "-1",
         "spark.master.rest.enabled": "false",
