@@ -7,6 +7,7 @@ imported by the functions that use it.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Hashable, Iterator, Mapping
 from functools import partial
@@ -68,16 +69,20 @@ def _write(
     features = pa.list_(pa.float32(), width)
     schema = pa.schema([("features", features), ("label", pa.int16())])
     aside = target.with_name(f".{target.name}")
-    with parquet.ParquetWriter(aside, schema, use_dictionary=False) as writer:
-        for start in range(0, len(part.y), block):
-            x = np.array(part.x[start : start + block]).reshape(-1)
-            columns = [
-                pa.FixedSizeListArray.from_arrays(pa.array(x), type=features),
-                pa.array(np.array(part.y[start : start + block]), pa.int16()),
-            ]
-            table = pa.Table.from_arrays(columns, schema=schema)
-            writer.write_table(table, row_group_size=block)
-    aside.replace(target)
+    options = {"use_dictionary": False, "write_page_checksum": True}
+    try:
+        with parquet.ParquetWriter(aside, schema, **options) as writer:
+            for start in range(0, len(part.y), block):
+                x = np.array(part.x[start : start + block]).reshape(-1)
+                columns = [
+                    pa.FixedSizeListArray.from_arrays(pa.array(x), type=features),
+                    pa.array(np.array(part.y[start : start + block]), pa.int16()),
+                ]
+                table = pa.Table.from_arrays(columns, schema=schema)
+                writer.write_table(table, row_group_size=block)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
     return target.stat().st_size
 
 
@@ -107,21 +112,31 @@ def run_unit(
 
 
 def _blocks(file: Path, model: Mapping[str, Any]) -> Iterator[tuple[Hashable, BlockReader]]:
-    import pyarrow as pa
     from pyarrow import parquet
 
-    try:
-        with parquet.ParquetFile(file, memory_map=True) as opened:
-            for group in range(opened.num_row_groups):
-                yield (str(file), group), partial(_read, opened, group, model)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(
-            f"{file}: cannot be read ({error}); start over with --fresh, which writes it again"
-        ) from None
+    with _damage_named(file):
+        opened = parquet.ParquetFile(file, memory_map=True, page_checksum_verification=True)
+    with opened:
+        for group in range(opened.num_row_groups):
+            yield (str(file), group), partial(_read, file, opened, group, model)
 
 
-def _read(opened: Any, group: int, model: Mapping[str, Any]) -> Rows:
-    table = opened.read_row_group(group, use_threads=False)
+def _read(file: Path, opened: Any, group: int, model: Mapping[str, Any]) -> Rows:
+    with _damage_named(file):
+        table = opened.read_row_group(group, use_threads=False)
     (features,) = table.column("features").chunks
     x = features.flatten().to_numpy().reshape(-1, *model["input_shape"])
     return x, one_hot(table.column("label").to_numpy(), model["classes"])
+
+
+@contextlib.contextmanager
+def _damage_named(file: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(
+            f"{file}: cannot be read ({' '.join(str(error).split())}); start over with --fresh, "
+            "which writes it again"
+        ) from None
