@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
         "--policy",
         metavar="NAME",
         help="scheduler of approaches that hop, instead of the experiment's: random, round_robin, "
-        "longest_first, or replay:RUN for the visit order of a finished run",
+        "longest_first, matching, or replay:RUN for the visit order of a finished run",
     )
     how.add_argument(
         "--spark-master",
