@@ -24,8 +24,11 @@ from experiments.specs.model import RunSpec
 from experiments.specs.secrets import Secrets
 from experiments.specs.topology import SPARK_MASTER, SPARK_WORKER
 
+START_SECONDS = 120.0
+"""How long executors and their tasks may take to be there."""
+
 TASK_SECONDS = 60.0
-"""How long tasks may take to be there."""
+"""How long a call waits for a task that was lost and comes again."""
 
 
 class StepFailed(errors.ReproduceError):
@@ -99,9 +102,9 @@ class SparkTasks:
         """Executors are up before anything is timed, as the servers of other approaches are."""
         try:
             for worker in range(spec.workers):
-                self._channel.wait(worker, TASK_SECONDS)
+                self._channel.wait(worker, START_SECONDS)
         except ServerDied as died:
-            text = f"{died} after {TASK_SECONDS:g} s ({self._keeper.reason or 'no executor came'})"
+            text = f"{died} after {START_SECONDS:g} s ({self._keeper.reason or 'no executor came'})"
             if spec.spark_master:
                 raise EnvironmentFault(
                     f"{text}: {spec.spark_master} must have {spec.workers} cores and their memory "

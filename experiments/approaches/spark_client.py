@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from experiments import java
@@ -57,6 +56,7 @@ class Spark:
         self._name = name
         self._own = not master
         self._master = master or topology.spark_master
+        self._home = topology.nodes[0].data / "spark-driver"
         self._lock = threading.Lock()
         self._context: Any = None
         self._gateway: Any = None
@@ -141,16 +141,16 @@ class Spark:
     def _prepare_environment(self) -> None:
         """What Spark's own start script reads; a cluster that exists has the user's settings."""
         if self._own:
-            node = self._topology.nodes[0]
-            folder: Path = node.data / "spark-driver"
-            spark_settings.write(folder, spark_settings.shared(self._topology), level="warn")
-            environment = spark_settings.environment(self._topology, folder, node.address)
+            shared = spark_settings.shared(self._topology)
+            spark_settings.write(self._home, shared, level="warn")
+            address = self._topology.nodes[0].address
+            environment = spark_settings.environment(self._topology, self._home, address)
             for name in [each for each in os.environ if each not in environment]:
                 del os.environ[name]
             os.environ.update(environment)
         else:
-            home = spark_settings.spark_home(self._topology)
-            os.environ.update({"JAVA_HOME": str(java.home()), "SPARK_HOME": str(home)})
+            spark = spark_settings.spark_home(self._topology)
+            os.environ.update({"JAVA_HOME": str(java.home()), "SPARK_HOME": str(spark)})
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 
     def _settings(self) -> dict[str, str]:
@@ -183,6 +183,9 @@ class Spark:
         }
         if self._own:
             settings["spark.driver.host"] = settings["spark.driver.bindAddress"] = address
+            settings["spark.driver.extraJavaOptions"] += f" {spark_settings.temporary(self._home)}"
+            # An executor works in a folder of its own.
+            settings["spark.executor.extraJavaOptions"] += " -Djava.io.tmpdir=."
         return settings
 
     def _await_master(self) -> None:

@@ -25,8 +25,8 @@ HEAP_MEGABYTES = 512
 DAEMON_MEGABYTES = 256
 """Heap of a master or a worker."""
 
-JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-"""JVMs that only pass messages on: start fast, and leave the cores to training."""
+JVM_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData"
+"""JVMs that only pass messages on: start fast, leave the cores to training, and nothing in /tmp."""
 
 FOREIGN = ("SPARK_", "PYSPARK_", "HADOOP_", "YARN_")
 """Variables that would change a cluster of our own."""
@@ -85,26 +85,44 @@ def shared(topology: Topology) -> dict[str, str]:
     return settings
 
 
-def write(folder: Path, settings: Mapping[str, str], level: str = "info") -> None:
-    """Write settings to a folder that only this user can read.
+def conf(home: Path) -> Path:
+    """The folder of a process's settings."""
+    return home / "conf"
+
+
+def scratch(home: Path) -> Path:
+    """The folder of a process's temporary files, which a JVM that is killed leaves behind."""
+    return home / "scratch"
+
+
+def temporary(home: Path) -> str:
+    """The option that tells a JVM."""
+    return f'-Djava.io.tmpdir="{scratch(home)}"'
+
+
+def write(home: Path, settings: Mapping[str, str], level: str = "info") -> None:
+    """Make a process's folders, which only this user can read, and write its settings.
 
     Parameters
     ----------
+    home : of the process; nothing else uses it.
     level : of the log, which goes to stderr.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    folder = conf(home)
+    for each in (home, folder, scratch(home)):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        each.chmod(0o700)
     lines = "".join(f"{name} {value}\n" for name, value in settings.items())
     write_atomically(folder / "spark-defaults.conf", lines, mode=0o600)
     write_atomically(folder / "log4j2.properties", LOGGING.format(level=level), mode=0o600)
 
 
-def environment(topology: Topology, folder: Path, address: str) -> dict[str, str]:
+def environment(topology: Topology, home: Path, address: str) -> dict[str, str]:
     """Variables of a process of a cluster of our own: this process's, less what would change it.
 
     Parameters
     ----------
-    folder : with the settings, see :func:`write`.
+    home : with the settings, see :func:`write`.
     address : what the process listens on, and nothing else.
 
     Raises
@@ -117,7 +135,9 @@ def environment(topology: Topology, folder: Path, address: str) -> dict[str, str
         **kept,
         "JAVA_HOME": str(java.home()),
         "SPARK_HOME": str(spark_home(topology)),
-        "SPARK_CONF_DIR": str(folder),
+        "SPARK_CONF_DIR": str(conf(home)),
+        "SPARK_LOCAL_DIRS": str(scratch(home)),
+        "TMPDIR": str(scratch(home)),
         "SPARK_LOCAL_IP": address,
         "SPARK_LOCAL_HOSTNAME": address,
         "SPARK_LAUNCHER_OPTS": JVM_OPTIONS,

@@ -81,17 +81,13 @@ def _become(
     settings: Mapping[str, str],
     arguments: list[str],
 ) -> NoReturn:
-    conf = folder / "conf"
     # Else a port that is taken would be answered with the next one.
     own = {"spark.port.maxRetries": "0"}
-    spark_settings.write(conf, {**spark_settings.shared(topology), **settings, **own})
-    scratch = folder / "scratch"
-    scratch.mkdir(mode=0o700, exist_ok=True)
+    spark_settings.write(folder, {**spark_settings.shared(topology), **settings, **own})
     environment = {
-        **spark_settings.environment(topology, conf, address),
+        **spark_settings.environment(topology, folder, address),
         "SPARK_DAEMON_MEMORY": f"{DAEMON_MEGABYTES}m",
-        "SPARK_DAEMON_JAVA_OPTS": JVM_OPTIONS,
-        "SPARK_LOCAL_DIRS": str(scratch),
+        "SPARK_DAEMON_JAVA_OPTS": f"{JVM_OPTIONS} {spark_settings.temporary(folder)}",
     }
     command = f"{environment['SPARK_HOME']}/bin/spark-class"
     os.execve(command, [command, f"org.apache.spark.deploy.{program}", *arguments], environment)

@@ -107,8 +107,8 @@ def test_who_does_not_know_the_secret_is_hung_up_on(running: Running, tmp_path: 
 @contextlib.contextmanager
 def _stranger(topology: Topology, folder: Path, settings: dict[str, str]) -> Iterator[Path]:
     """A worker with other settings, and its log."""
-    spark_settings.write(folder / "conf", settings)
-    environment = spark_settings.environment(topology, folder / "conf", "127.0.0.1")
+    spark_settings.write(folder, settings)
+    environment = spark_settings.environment(topology, folder, "127.0.0.1")
     command = [f"{environment['SPARK_HOME']}/bin/spark-class"]
     command += ["org.apache.spark.deploy.worker.Worker", "--host", "127.0.0.1", "--webui-port", "0"]
     command += ["--work-dir", str(folder), topology.spark_master]
