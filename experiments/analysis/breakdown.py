@@ -9,7 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.analysis import panels, tidy
-from experiments.analysis.labels import ApproachLabel, count, dataset_title, stand_in
+from experiments.analysis.labels import (
+    ApproachLabel,
+    absences,
+    count,
+    dataset_title,
+    stand_in,
+)
 from experiments.analysis.reference import Reference, paper_order
 from experiments.analysis.runs import Run, comparable
 from experiments.errors import SpecError
@@ -193,7 +199,7 @@ def _heading(breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> 
         paper=f"Paper: {paper.dataset}, W = {paper.workers}",
         paper_axis=paper.unit,
         noted=frozenset(paper.notes),
-        notes=_notes(breakdown, paper),
+        notes=(*_notes(breakdown, paper), *absences([spec.experiment], spec.scale)),
     )
 
 

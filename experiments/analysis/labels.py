@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Protocol
+
+from experiments.specs.load import approaches, left_out
 
 
 class ApproachLabel(Protocol):
@@ -48,6 +50,16 @@ def stand_in(name: str, papers: str | None) -> str:
     if papers is None:
         return f"{title} (not in the paper)"
     return title if title == papers else f"{title} stands in for {papers}"
+
+
+def absences(experiments: Iterable[str], scale: str) -> list[str]:
+    """A sentence for every approach that is left out of one of these experiments, and why."""
+    return [
+        f"{approaches()[each.approach].title} was not run in {experiment} at {scale} scale: "
+        f"{each.reason}."
+        for experiment in experiments
+        for each in left_out(experiment, scale)
+    ]
 
 
 def count(number: int, noun: str) -> str:

@@ -11,7 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.analysis import end_to_end, panels, sheet
-from experiments.analysis.labels import PAPER_DATASETS, count, dataset_title, stand_in
+from experiments.analysis.labels import (
+    PAPER_DATASETS,
+    absences,
+    count,
+    dataset_title,
+    stand_in,
+)
 from experiments.analysis.reference import Reference
 from experiments.analysis.runs import Run, by_experiment
 from experiments.analysis.sheet import Cell, Column
@@ -51,6 +57,7 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
     ]
     papers = [end_to_end.paper_table(experiment, references) for experiment in experiments]
     remarks = [paper.remark for paper in papers if paper is not None and paper.remark]
+    remarks += absences(experiments, first.spec.scale)
     return sheet.draw(
         title=(
             f"Table 6 · End-to-end time and resources · {first.evidence}, {first.spec.scale} scale"
@@ -201,6 +208,16 @@ def _footnotes(table: pd.DataFrame, notes: _Notes, remarks: Iterable[str]) -> li
         lines.append(
             "Under another name in the paper: "
             + ", ".join(f"{title} stands beside its {row}" for title, row in pairs)
+            + "."
+        )
+    reading = table[table["read_s"] > 0]
+    if len(reading):
+        lines.append(
+            "Of the ETL, reading page files: "
+            + ", ".join(
+                f"{row.title} {seconds(row.read_s)} s ({dataset_title(row.dataset)})"
+                for row in reading.itertuples(index=False)
+            )
             + "."
         )
     lines += remarks

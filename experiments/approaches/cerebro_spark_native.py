@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 from experiments import errors
 from experiments.approaches import hopping
 from experiments.approaches.base import RunContext, Trait
+from experiments.approaches.parquet_shard import parquet_shards
 from experiments.approaches.recovery import Recovery
 from experiments.approaches.spark_channel import Channel
 from experiments.approaches.spark_client import Spark, TaskKeeper
@@ -85,14 +86,12 @@ class SparkTasks:
 
     def __init__(self, context: RunContext) -> None:
         topology, spec = context.topology, context.spec
-        self._dataset = str(context.dataset.root)
-        self._parquet = str(topology.nodes[0].data / "parquet")
-        self._block_bytes = spec.protocol.buffer_bytes
+        shards = parquet_shards(context)
         self._spark = Spark(topology, context.store.root.name, spec.spark_master)
         try:
             self._spark.context()
             self._channel = Channel(self._spark.host, Secrets(topology.secrets), spec.workers)
-            self._keeper = TaskKeeper(self._spark, self._channel.place, spec.workers)
+            self._keeper = TaskKeeper(self._spark, self._channel.place, shards)
             self._await_tasks(spec)
         except BaseException:
             self._spark.stop()
@@ -114,7 +113,7 @@ class SparkTasks:
 
     def cast(self, worker: int) -> Report:
         """Write the worker's partition as Parquet."""
-        return self._step(worker, "cast", self._dataset, worker, self._parquet, self._block_bytes)
+        return self._step(worker, "cast")
 
     def warm(self, worker: int, job: Mapping[str, Any]) -> Report:
         return self._step(worker, "warm", job)
@@ -125,8 +124,7 @@ class SparkTasks:
     def unit(
         self, worker: int, kind: str, job: Mapping[str, Any], source: str, target: str | None
     ) -> Report:
-        arguments = (kind, job, self._parquet, worker, source, target)
-        return self._step(worker, "unit", *arguments, patience=0.0)
+        return self._step(worker, "unit", kind, job, source, target, patience=0.0)
 
     def cancel(self) -> None:
         """Stop running units before their next batch, and do not wait for any."""

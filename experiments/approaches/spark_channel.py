@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 LONGEST = 2**24
 HELLO_SECONDS = 10.0
+GOODBYE_SECONDS = 0.5
 NAME = "localhost"
 """The certificate's name for whichever address a driver listens on."""
 
@@ -66,6 +67,15 @@ async def receive(reader: asyncio.StreamReader) -> Message | None:
     if isinstance(message, dict):
         return message
     raise ValueError("a message that is no object")
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, and do not wait for the other end's goodbye for long."""
+    writer.close()
+    try:
+        await asyncio.wait_for(writer.wait_closed(), GOODBYE_SECONDS)
+    except (OSError, TimeoutError):
+        writer.transport.abort()
 
 
 @dataclass
@@ -173,7 +183,7 @@ class Channel:
         except (TimeoutError, ValueError):
             task = None
         if task is None:
-            writer.close()
+            await hang_up(writer)
             return
         _keep_alive(writer)
         line = _Line(writer)
@@ -194,7 +204,7 @@ class Channel:
                 self._there[task].clear()
             if line.answer is not None and not line.answer.done():
                 line.answer.set_exception(ServerDied(f"the task of partition {task} is gone"))
-            writer.close()
+            await hang_up(writer)
 
     def _known(self, hello: Message | None) -> int | None:
         """The number of a task that says hello; None for a stranger."""

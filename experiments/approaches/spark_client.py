@@ -14,12 +14,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
 from experiments import java
 from experiments.approaches import spark_settings
+from experiments.approaches.parquet_shard import ParquetShard
 from experiments.approaches.recovery import RETURN_SECONDS
 from experiments.approaches.spark_channel import Place
 from experiments.approaches.spark_settings import HEAP_MEGABYTES, JVM_OPTIONS
@@ -209,17 +210,19 @@ class TaskKeeper:
     Parameters
     ----------
     place : where the tasks report.
+    shards : each task's rows.
     """
 
-    def __init__(self, spark: Spark, place: Place, tasks: int) -> None:
+    def __init__(self, spark: Spark, place: Place, shards: Sequence[ParquetShard]) -> None:
         self._spark = spark
         self._place = place
+        self._shards = shards
         self._stopped = threading.Event()
         self.reason = ""
         """Why the last task ended that did."""
         self._threads = [
             threading.Thread(target=self._keep, args=(task,), name=f"task-{task}", daemon=True)
-            for task in range(tasks)
+            for task in range(len(shards))
         ]
         for thread in self._threads:
             thread.start()
@@ -234,7 +237,7 @@ class TaskKeeper:
         while not self._stopped.is_set():
             try:
                 rows = self._spark.context().parallelize([task], 1)
-                rows.foreach(partial(serve, self._place))
+                rows.foreach(partial(serve, self._place, self._shards))
             except Exception as error:  # noqa: BLE001 - it is lost, whatever the reason
                 if not self._stopped.is_set():
                     self.reason = _first_line(error)

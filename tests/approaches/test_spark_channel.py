@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from experiments.approaches import partition_files, spark_task
+from experiments.approaches.parquet_shard import ParquetShard
 from experiments.approaches.spark_channel import LONGEST, NAME, Channel, Place, frame
 from experiments.errors import NotBegun, ServerDied
 from experiments.models.worker import Report
 from experiments.runtime.secrets import make_secrets
 
 PATIENCE = 20.0
+SHARDS = [ParquetShard("", "", partition, 1, (1,), 2) for partition in range(2)]
 
 
 @pytest.fixture
@@ -29,6 +31,9 @@ def channel(tmp_path: Path) -> Iterator[Channel]:
     yield made
     made.close()
     made.close()
+    for thread in threading.enumerate():
+        if thread.name == "task":
+            thread.join(PATIENCE)
 
 
 @pytest.fixture(autouse=True)
@@ -52,14 +57,14 @@ class Task:
     def __init__(
         self, place: Place, monkeypatch: pytest.MonkeyPatch, step: Callable[..., Report]
     ) -> None:
-        monkeypatch.setattr(spark_task, "STEPS", {"step": step})
+        monkeypatch.setattr(spark_task, "steps_on", lambda _: {"step": step})
         self.ended: list[BaseException | None] = []
-        self.thread = threading.Thread(target=self._run, args=(place,), daemon=True)
+        self.thread = threading.Thread(target=self._run, args=(place,), name="task", daemon=True)
         self.thread.start()
 
     def _run(self, place: Place) -> None:
         try:
-            spark_task.serve(place, 1)
+            spark_task.serve(place, SHARDS, 1)
         except Exception as error:  # noqa: BLE001
             self.ended.append(error)
         else:
@@ -180,7 +185,7 @@ def test_bytes_in_the_clear_are_hung_up_on(channel: Channel) -> None:
 def test_a_task_refuses_a_driver_of_another_authority(channel: Channel, tmp_path: Path) -> None:
     other = make_secrets(tmp_path / "other", ["127.0.0.1"])
     with pytest.raises(ssl.SSLCertVerificationError):
-        spark_task.serve(replace(channel.place, authority=other.ca.read_text()), 0)
+        spark_task.serve(replace(channel.place, authority=other.ca.read_text()), SHARDS, 0)
 
 
 def test_the_token_shows_in_no_message(channel: Channel) -> None:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from pyarrow import parquet
 
-from experiments.approaches import partition_files, partition_parquet
+from experiments.approaches import partition_files
 from experiments.approaches.base import job
+from experiments.approaches.parquet_shard import ParquetShard
+from experiments.approaches.shard import FileShard, Shard
 from experiments.datasets import SPLITS, PreparedDataset, prepare
 from experiments.errors import DataError, EnvironmentFault
 from experiments.models.worker import TRAIN
@@ -24,26 +26,33 @@ def dataset() -> PreparedDataset:
     return prepare(DatasetSpec("blobs", 301, 90), 2, 5)
 
 
+def shard_of(dataset: PreparedDataset, folder: Path, partition: int, block: int) -> ParquetShard:
+    shape, classes = dataset.input_shape, dataset.classes
+    return ParquetShard(str(dataset.root), str(folder), partition, block, shape, classes)
+
+
 def test_rows_are_the_prepared_ones_in_row_groups_of_a_block(
     dataset: PreparedDataset, tmp_path: Path
 ) -> None:
     width = int(np.prod(dataset.input_shape))
     for partition in range(2):
-        report = partition_parquet.cast(str(dataset.root), partition, str(tmp_path), 4 * width * 50)
-        ((phase, start, end, moved),) = report["spans"]
+        shard = shard_of(dataset, tmp_path, partition, 4 * width * 50)
+        ((phase, start, end, moved),) = shard.cast()["spans"]
         assert phase == "etl.cast"
         assert end > start
-        files = [partition_parquet.path(tmp_path, split, partition) for split in SPLITS]
+        files = [shard.path(split) for split in SPLITS]
         assert moved == sum(file.stat().st_size for file in files)
         for split, file in zip(SPLITS, files, strict=True):
             part = dataset.partition(split, partition)
             table = parquet.read_table(file)
-            assert parquet.ParquetFile(file).num_row_groups == -(-len(part.y) // 50)
             np.testing.assert_array_equal(
                 np.stack(table["features"].to_numpy()), part.x.reshape(len(part.y), width)
             )
             np.testing.assert_array_equal(table["label"].to_numpy(), part.y)
-    assert partition_parquet.cast(str(dataset.root), 0, str(tmp_path), 1)["spans"][0][3] == 0
+            rows = [block.rows for block in shard.blocks(split)]
+            assert max(rows) == min(50, len(part.y))
+            assert sum(rows) == len(part.y)
+        assert shard.cast()["spans"][0][3] == 0
     assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -51,24 +60,27 @@ def test_rows_are_the_prepared_ones_in_row_groups_of_a_block(
 def test_a_unit_ends_as_on_the_prepared_files(
     dataset: PreparedDataset, tmp_path: Path, kind: str
 ) -> None:
-    partition_parquet.cast(str(dataset.root), 1, str(tmp_path / "parquet"), 2000)
+    ours = shard_of(dataset, tmp_path, 1, 2000)
+    ours.cast()
+    shards: list[Shard] = [ours, FileShard(str(dataset.root), 1, 2000)]
     work = {**job(CONFIG, dataset), "seed": 7}
     source, ends = str(tmp_path / "v0"), [tmp_path / "a", tmp_path / "b"]
     partition_files.create(work, source)
-    targets = [str(end) if kind == TRAIN else None for end in ends]
-    folder = str(tmp_path / "parquet")
-    ours = partition_parquet.run_unit(kind, work, folder, 1, source, targets[0])
-    theirs = partition_files.run_unit(kind, work, str(dataset.root), 1, source, targets[1], 2000)
-    assert {**ours, "spans": 0, "counters": 0} == {**theirs, "spans": 0, "counters": 0}
+    reports = [
+        partition_files.run_unit(kind, work, shard, source, str(end) if kind == TRAIN else None)
+        for shard, end in zip(shards, ends, strict=True)
+    ]
+    one, other = ({**report, "spans": 0, "counters": 0} for report in reports)
+    assert one == other
     if kind == TRAIN:
         assert ends[0].read_bytes() == ends[1].read_bytes()
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "overwritten", "one bit"])
 def test_damage_is_named(dataset: PreparedDataset, tmp_path: Path, damage: str) -> None:
-    folder = tmp_path / damage
-    partition_parquet.cast(str(dataset.root), 0, str(folder), 2000)
-    file = partition_parquet.path(folder, "train", 0)
+    shard = shard_of(dataset, tmp_path, 0, 2000)
+    shard.cast()
+    file = shard.path("train")
     if damage == "missing":
         file.unlink()
     else:
@@ -82,7 +94,7 @@ def test_damage_is_named(dataset: PreparedDataset, tmp_path: Path, damage: str) 
     source = str(tmp_path / "v0")
     partition_files.create(work, source)
     with pytest.raises(DataError, match=r"train-00000.parquet: cannot be read .*--fresh"):
-        partition_parquet.run_unit("train", work, str(folder), 0, source, None)
+        partition_files.run_unit("train", work, shard, source, None)
 
 
 def test_a_full_disk_is_named_and_leaves_no_half_a_file(
@@ -91,5 +103,5 @@ def test_a_full_disk_is_named_and_leaves_no_half_a_file(
     small = tmp_path / "small"
     disk(small, "16k")
     with pytest.raises(EnvironmentFault, match=r"parquet: cannot be saved \(.*No space left"):
-        partition_parquet.cast(str(dataset.root), 0, str(small), 2000)
+        shard_of(dataset, small, 0, 2000).cast()
     assert not list(small.iterdir())
