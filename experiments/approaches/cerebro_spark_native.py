@@ -89,7 +89,7 @@ class SparkTasks:
         shards = parquet_shards(context)
         self._spark = Spark(topology, context.store.root.name, spec.spark_master)
         try:
-            self._spark.context()
+            Recovery().persist(self._spark.context, self._spark.context)
             self._channel = Channel(self._spark.host, Secrets(topology.secrets), spec.workers)
             self._keeper = TaskKeeper(self._spark, self._channel.place, shards)
             self._await_tasks(spec)

@@ -150,8 +150,11 @@ class Spark:
                 del os.environ[name]
             os.environ.update(environment)
         else:
-            spark = spark_settings.spark_home(self._topology)
-            os.environ.update({"JAVA_HOME": str(java.home()), "SPARK_HOME": str(spark)})
+            spark_settings.make(self._home)
+            os.environ["JAVA_HOME"] = str(java.home())
+            os.environ["SPARK_HOME"] = str(spark_settings.spark_home(self._topology))
+            for name in ("SPARK_LOCAL_DIRS", "TMPDIR"):
+                os.environ[name] = str(spark_settings.scratch(self._home))
         os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
 
     def _settings(self) -> dict[str, str]:
@@ -168,7 +171,7 @@ class Spark:
             "spark.ui.enabled": "false",
             "spark.ui.showConsoleProgress": "false",
             "spark.driver.memory": f"{HEAP_MEGABYTES}m",
-            "spark.driver.extraJavaOptions": JVM_OPTIONS,
+            "spark.driver.extraJavaOptions": spark_settings.jvm_options(self._home),
             "spark.executor.memory": f"{HEAP_MEGABYTES}m",
             "spark.executor.memoryOverhead": f"{PYTHON_MEGABYTES}m",
             "spark.executor.extraJavaOptions": JVM_OPTIONS,
@@ -184,7 +187,6 @@ class Spark:
         }
         if self._own:
             settings["spark.driver.host"] = settings["spark.driver.bindAddress"] = address
-            settings["spark.driver.extraJavaOptions"] += f" {spark_settings.temporary(self._home)}"
             # An executor works in a folder of its own.
             settings["spark.executor.extraJavaOptions"] += " -Djava.io.tmpdir=."
         return settings

@@ -95,23 +95,28 @@ def scratch(home: Path) -> Path:
     return home / "scratch"
 
 
-def temporary(home: Path) -> str:
-    """The option that tells a JVM."""
-    return f'-Djava.io.tmpdir="{scratch(home)}"'
+def jvm_options(home: Path) -> str:
+    """Options of a process's JVM."""
+    return f'{JVM_OPTIONS} -Djava.io.tmpdir="{scratch(home)}"'
+
+
+def make(home: Path) -> None:
+    """Make a process's folders, which only this user can read."""
+    for each in (home, conf(home), scratch(home)):
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
+        each.chmod(0o700)
 
 
 def write(home: Path, settings: Mapping[str, str], level: str = "info") -> None:
-    """Make a process's folders, which only this user can read, and write its settings.
+    """Make a process's folders and write its settings.
 
     Parameters
     ----------
     home : of the process; nothing else uses it.
     level : of the log, which goes to stderr.
     """
+    make(home)
     folder = conf(home)
-    for each in (home, folder, scratch(home)):
-        each.mkdir(mode=0o700, parents=True, exist_ok=True)
-        each.chmod(0o700)
     lines = "".join(f"{name} {value}\n" for name, value in settings.items())
     write_atomically(folder / "spark-defaults.conf", lines, mode=0o600)
     write_atomically(folder / "log4j2.properties", LOGGING.format(level=level), mode=0o600)

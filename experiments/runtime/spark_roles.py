@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from experiments.approaches import spark_settings
-from experiments.approaches.spark_settings import DAEMON_MEGABYTES, JVM_OPTIONS
+from experiments.approaches.spark_settings import DAEMON_MEGABYTES
 from experiments.errors import ServerDied
 from experiments.specs.secrets import Secrets
 from experiments.specs.topology import SPARK_MASTER, SPARK_WORKER, Node, Topology
@@ -87,7 +87,7 @@ def _become(
     environment = {
         **spark_settings.environment(topology, folder, address),
         "SPARK_DAEMON_MEMORY": f"{DAEMON_MEGABYTES}m",
-        "SPARK_DAEMON_JAVA_OPTS": f"{JVM_OPTIONS} {spark_settings.temporary(folder)}",
+        "SPARK_DAEMON_JAVA_OPTS": spark_settings.jvm_options(folder),
     }
     command = f"{environment['SPARK_HOME']}/bin/spark-class"
     os.execve(command, [command, f"org.apache.spark.deploy.{program}", *arguments], environment)
