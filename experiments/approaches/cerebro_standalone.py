@@ -130,7 +130,9 @@ class DaskWorkers:
             future = client.submit(
                 function,
                 *arguments,
-                workers=[worker_name(worker)],
+                # By its address: a name that is not there now would be taken for that of a host,
+                # and once it is there again, any worker on its host would do.
+                workers=[self._topology.worker(worker)],
                 allow_other_workers=False,
                 pure=False,
                 retries=0,

@@ -1,8 +1,7 @@
 """The work of one rank: its share of an epoch in which all workers train one model together.
 
-Every step takes one batch, the global one, of which each rank has a share of its own
-rows. All ranks take the same number of steps; one whose rows end earlier goes on with its first
-ones.
+Every step takes one batch, the global one, of which each rank has a share of its own rows. All
+ranks take the same number of steps; one whose rows end earlier goes on with its first ones.
 """
 
 from __future__ import annotations
@@ -75,8 +74,8 @@ def train(
     step = cast("DataParallelStep", worker.session.step)
     with process_group.joined(group), step.together(group, batch) as traffic:
         worker.start(TRAIN, mine)
-        with contextlib.closing(blocks(count * own)) as mine_in_turn:
-            for block in mine_in_turn:
+        with contextlib.closing(blocks(count * own)) as stream:
+            for block in stream:
                 worker.feed(TRAIN, *block)
         reports.append(worker.finish(TRAIN))
     if save is not None:

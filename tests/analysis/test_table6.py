@@ -65,6 +65,7 @@ def test_reading_page_files_is_told_apart(tmp_path: Path) -> None:
     assert row_of(table, "CTQ", "e2e-criteo")["read_s"] == 2.0
     assert row_of(table, "Cerebro-Standalone", "e2e-criteo")["read_s"] == 0.0
     figure = table6.figure(table, [standalone, ctq], PAPER)
+    check_words_fit(figure)
     assert "Of the ETL, reading page files: CTQ 2.00 s (" in " ".join(words(figure).split())
 
 
