@@ -146,7 +146,7 @@ def test_a_task_whose_driver_is_gone_stops_and_fails(
 ) -> None:
     task = Task(channel.place, monkeypatch, dict)
     ask(channel)
-    for line in channel._lines.values():
+    for line in tuple(channel._lines.values()):
         channel._loop.call_soon_threadsafe(line.writer.transport.abort)
     task.thread.join(PATIENCE)
     (error,) = task.ended
