@@ -70,6 +70,8 @@ NOTICE_SECONDS = 0.1
 CLI, DRIVER = "cli", "driver"
 SEGMENT_BACKEND, COORDINATOR_BACKEND = "segment-backend", "coordinator-backend"
 SPARK_DRIVER, EXECUTOR, SPARK_TASK = "spark-driver", "spark-executor", "spark-task"
+LINGERS = {SPARK_WORKER: 1.0, SPARK_DRIVER: 1.0}
+"""Seconds that Spark's executors take to notice that these are gone, and to end."""
 
 VICTIMS_OF_ROLE = {
     SEGMENT: (SEGMENT, SEGMENT_BACKEND),
@@ -357,9 +359,10 @@ class FaultyRun:
         spec, events = self.run.spec, self.events()
         assert self.run.folder.result.exists()
         for unit, start, end in lost_attempts(events, failures=not self.failures):
-            assert any(start <= when + NOTICE_SECONDS and when <= end for _, when in self.killed), (
-                f"{unit} was run again; nothing was killed from {start} to {end}: {self.killed}"
-            )
+            assert any(
+                start <= when + LINGERS.get(victim, NOTICE_SECONDS) and when <= end
+                for victim, when in self.killed
+            ), f"{unit} was run again; nothing was killed from {start} to {end}: {self.killed}"
         if Trait.HOPS in find(spec.approach).traits:
             invariants.check(events, len(spec.configs), spec.workers, range(1, spec.epochs + 1))
             self._check_states(replayed(spec, events), 1e-6)
