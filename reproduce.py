@@ -21,6 +21,7 @@ modifiers
   --workers N                        2 at smoke, 4 at laptop, 8 at paper scale unless given
   --protocol equal                   the same evaluation for all
   --policy NAME                      another scheduler for approaches that hop
+  --spark-master URL                 a Spark cluster that exists, instead of one for each run
   --seed N   --repeat N   --fresh   --json   --quiet
 
 The first command sets up the environment (some minutes, 8 GB, once; later starts need no network)

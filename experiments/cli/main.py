@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from experiments import __version__
 from experiments.errors import ReproduceError, SpecError, UserError
 from experiments.specs.load import SCALES, experiments, figures, left_out, nearest, protocols
+from experiments.specs.spark import check_address
 
 if TYPE_CHECKING:
     from experiments.runner.plan import PlannedRun
@@ -106,6 +107,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="where a search's configurations come from, instead of the experiment's: grid, "
         "random, tpe, asha or hyperband",
+    )
+    how.add_argument(
+        "--spark-master",
+        default="",
+        metavar="URL",
+        help="run what is on Spark on a cluster that exists: spark://HOST:PORT, yarn or "
+        "k8s://HOST:PORT; it must see this checkout and the state folder",
     )
     how.add_argument("--fresh", action="store_true", help="forget finished runs and do them again")
     how.add_argument("--json", action="store_true", help="answer in JSON")
@@ -250,6 +258,7 @@ def _plan_runs(options: argparse.Namespace, wanted: Sequence[str]) -> list[Plann
         searcher=options.searcher,
         repeat=options.repeat,
         fresh=options.fresh,
+        spark_master=options.spark_master,
     )
 
 
@@ -281,6 +290,7 @@ def _check(options: argparse.Namespace) -> None:
     ):
         if value not in known:
             raise nearest(kind, value, known)
+    check_address(options.spark_master)
     if not 1 <= options.repeat <= MOST_REPEATS:
         raise SpecError(f"--repeat {options.repeat}: 1 to {MOST_REPEATS}")
     if not 0 <= options.seed <= SEEDS - options.repeat:

@@ -223,7 +223,7 @@ def set_up(home: environment.Environment, progress: Progress) -> None:
         except BlockingIOError:
             progress.tell("Another start is setting up the environment: waiting", always=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        lacking = machine.missing_packages()
+        lacking = machine.wanted_packages()
         if lacking:
             install_packages(lacking, home.root.parent / "apt.log", progress)
         version = machine.plpython_version()

@@ -26,6 +26,7 @@ from experiments.errors import EnvironmentFault, ReproduceError, UserError
 from experiments.files import write_atomically
 from experiments.lifetime import SUPERVISOR_VARIABLE
 from experiments.paths import CHECKOUT, STATE_VARIABLE, RunFolder, state
+from experiments.runner import spark
 from experiments.runner.plan import PlannedRun
 from experiments.runner.supervise import Supervisor
 from experiments.runtime.local import LocalRuntime
@@ -47,7 +48,16 @@ SPARE_BYTES = 2**30
 
 WATCH_SECONDS = 0.2
 STOP_SECONDS = 4.0
-PACKAGES = ("tensorflow-cpu", "torch", "keras", "numpy", "distributed", "psycopg2-binary")
+PACKAGES = (
+    "tensorflow-cpu",
+    "torch",
+    "keras",
+    "numpy",
+    "distributed",
+    "psycopg2-binary",
+    "pyspark",
+    "pyarrow",
+)
 
 Watcher = Callable[[Event], None]
 
@@ -71,7 +81,7 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
     KeyboardInterrupt
         After everything started has been stopped. Finished units are kept.
     """
-    approach = find(run.spec.approach)
+    roles = spark.roles(run.spec, find(run.spec.approach).roles)
     check_machine([run.spec])
     folder = run.folder
     root = state().clusters / run.name
@@ -93,7 +103,7 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
         _shared_folder(stores, topology.user)
         topology.write(folder.topology)
         with Journal(folder.restarts, run.name) as restarts:
-            supervisor = Supervisor(runtime, topology, approach.roles, restarts)
+            supervisor = Supervisor(runtime, topology, roles, restarts)
             supervisor.start()
             _drive(run, supervisor, watch)
         runtime.stop(purge=True)
@@ -198,11 +208,14 @@ def check_machine(specs: Sequence[RunSpec]) -> None:
     Raises
     ------
     EnvironmentFault
-        Too little memory or disk; the message says how much is needed and what to do.
+        Too little memory or disk, no Java, a Spark cluster that does not answer; the message says
+        what is needed and what to do.
     """
     for spec in specs:
+        spark.check(spec)
         data = _data_bytes(spec)
         memory = spec.workers * WORKER_BYTES + min(data, spec.workers * CACHE_BYTES)
+        memory += spark.memory_bytes(spec)
         available = psutil.virtual_memory().available
         if available < memory:
             raise EnvironmentFault(

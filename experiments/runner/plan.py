@@ -14,7 +14,7 @@ from experiments.datasets import find_source
 from experiments.errors import DataError, SpecError
 from experiments.mop.policy import POLICIES
 from experiments.paths import Artifacts, RunFolder
-from experiments.runner import fingerprint
+from experiments.runner import fingerprint, spark
 from experiments.search import registry
 from experiments.specs.load import approaches_of, experiments, figures, nearest, run_spec
 from experiments.specs.model import RunSpec
@@ -81,6 +81,7 @@ def plan(
     searcher: str | None = None,
     repeat: int = 1,
     fresh: bool = False,
+    spark_master: str = "",
 ) -> list[PlannedRun]:
     """All runs of some experiments, in the order in which they would be carried out.
 
@@ -88,6 +89,7 @@ def plan(
     ----------
     repeat : every run with so many seeds, from ``seed`` upwards.
     fresh : whatever lies in ``artifacts/`` of these runs is to be done again.
+    spark_master : address of the Spark cluster to use; by default each run on Spark has its own.
     """
     runs = []
     for experiment in experiment_ids:
@@ -106,6 +108,8 @@ def plan(
                 searcher=searcher,
             )
             _check(spec)
+            if spark_master and spark.is_on(row.id):
+                spec = replace(spec, spark_master=spark_master)
             runs.append(planned(_following(spec, leaders.get(number)), fresh=fresh))
             leaders.setdefault(number, runs[-1].name)
     if not runs:

@@ -17,15 +17,7 @@ from experiments.errors import EnvironmentFault, ServerDied
 from experiments.lifetime import SUPERVISOR_VARIABLE
 from experiments.paths import CHECKOUT
 from experiments.runtime.ports import taken
-from experiments.specs.topology import Node
-
-THREAD_VARIABLES = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "TF_NUM_INTRAOP_THREADS",
-    "TF_NUM_INTEROP_THREADS",
-)
+from experiments.specs.topology import THREAD_VARIABLES, Node
 
 LOG_LINES = 10
 _KILL_SECONDS = 3.0
@@ -177,7 +169,7 @@ def leftovers(root: Path) -> list[psutil.Process]:
     root = root.resolve()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            ours = Path(process.exe()).name.startswith(("python", "postgres", "initdb"))
+            ours = Path(process.exe()).name.startswith(("python", "postgres", "initdb", "java"))
             if ours and Path(process.cwd()).is_relative_to(root) and process.pid != os.getpid():
                 found.append(process)
     return found

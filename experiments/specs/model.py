@@ -63,6 +63,8 @@ class RunSpec:
     policy : name in ``experiments.mop.policy``; only approaches that hop use it.
     configs : what is trained; empty where a search draws it.
     search : where configurations come from, if not from ``configs``.
+    spark_master : address of a Spark cluster that exists, as Spark writes it; empty for one of our
+        own. Only approaches on Spark use it.
     """
 
     experiment: str
@@ -76,6 +78,7 @@ class RunSpec:
     dataset: DatasetSpec
     configs: tuple[ModelConfig, ...]
     search: SearchSpec | None = None
+    spark_master: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

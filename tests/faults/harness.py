@@ -37,7 +37,14 @@ from experiments.runner.plan import PlannedRun, RunState, planned
 from experiments.search.journaled import drawn
 from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec, derive_seed
-from experiments.specs.topology import COORDINATOR, SCHEDULER, SEGMENT, WORKER
+from experiments.specs.topology import (
+    COORDINATOR,
+    SCHEDULER,
+    SEGMENT,
+    SPARK_MASTER,
+    SPARK_WORKER,
+    WORKER,
+)
 from experiments.telemetry.journal import Event, read
 from tests.contracts import in_step
 
@@ -65,13 +72,29 @@ NOTICE_SECONDS = 0.1
 
 CLI, DRIVER = "cli", "driver"
 SEGMENT_BACKEND, COORDINATOR_BACKEND = "segment-backend", "coordinator-backend"
+SPARK_DRIVER, EXECUTOR, SPARK_TASK = "spark-driver", "spark-executor", "spark-task"
+LINGERS = {SPARK_WORKER: 1.0, SPARK_DRIVER: 1.0}
+"""Seconds that Spark's executors take to notice that these are gone, and to end."""
 
 VICTIMS_OF_ROLE = {
     SEGMENT: (SEGMENT, SEGMENT_BACKEND),
     COORDINATOR: (COORDINATOR, COORDINATOR_BACKEND),
     SCHEDULER: (SCHEDULER,),
     WORKER: (WORKER,),
+    SPARK_MASTER: (SPARK_MASTER, SPARK_DRIVER),
+    SPARK_WORKER: (SPARK_WORKER, EXECUTOR, SPARK_TASK),
 }
+
+COMMAND_OF = {
+    DRIVER: " drive ",
+    SCHEDULER: f" role {SCHEDULER} ",
+    WORKER: f" role {WORKER} ",
+    SPARK_MASTER: "org.apache.spark.deploy.master.Master",
+    SPARK_WORKER: "org.apache.spark.deploy.worker.Worker",
+    SPARK_DRIVER: "pyspark-shell",
+    EXECUTOR: "CoarseGrainedExecutorBackend",
+}
+"""What a process's command holds, beside a folder of the run."""
 """What can be killed of each role: its own process, and a process that it has started."""
 
 ENDS_THE_COMMAND = (CLI, DRIVER)
@@ -284,11 +307,12 @@ class FaultyRun:
         """Processes of this run that a victim's name stands for, in the order of the nodes."""
         if victim == CLI:
             return [psutil.Process(process.pid)]
-        if victim == DRIVER:
-            return self._with(lambda line: " drive " in line and str(self.run.folder.root) in line)
         cluster = state().clusters / self.run.name
-        if victim in (SCHEDULER, WORKER):
-            return self._with(lambda line: f" role {victim} " in line and str(cluster) in line)
+        if victim in COMMAND_OF:
+            home = self.run.folder.root if victim == DRIVER else cluster
+            return self._with(lambda line: COMMAND_OF[victim] in line and str(home) in line)
+        if victim == SPARK_TASK:
+            return self._tasks(cluster)
         role = {SEGMENT_BACKEND: SEGMENT, COORDINATOR_BACKEND: COORDINATOR}.get(victim, victim)
         servers = self._with(lambda line: f"-D {cluster}" in line and line.endswith(f"/{role}"))
         if victim == role:
@@ -338,9 +362,10 @@ class FaultyRun:
         spec, events = self.run.spec, self.events()
         assert self.run.folder.result.exists()
         for unit, start, end in lost_attempts(events, failures=not self.failures):
-            assert any(start <= when + NOTICE_SECONDS and when <= end for _, when in self.killed), (
-                f"{unit} was run again; nothing was killed from {start} to {end}: {self.killed}"
-            )
+            assert any(
+                start <= when + LINGERS.get(victim, NOTICE_SECONDS) and when <= end
+                for victim, when in self.killed
+            ), f"{unit} was run again; nothing was killed from {start} to {end}: {self.killed}"
         if Trait.HOPS in find(spec.approach).traits:
             invariants.check_each(events, epochs_of(spec, events), spec.workers)
             self._check_states(replayed(spec, events), 1e-6)
@@ -364,6 +389,16 @@ class FaultyRun:
             if matches(line):
                 found.append((line, process))
         return [process for _, process in sorted(found, key=lambda pair: pair[0])]
+
+    def _tasks(self, cluster: Path) -> list[psutil.Process]:
+        """Python processes of executors, which their daemons have forked."""
+        found = []
+        for process in self._with(lambda line: "pyspark.daemon" in line):
+            with contextlib.suppress(psutil.Error):
+                forked = "pyspark.daemon" in " ".join(process.parent().cmdline())
+                if forked and Path(process.cwd()).is_relative_to(cluster):
+                    found.append(process)
+        return found
 
     def _due(self, kill: Kill, process: subprocess.Popen[str]) -> bool:
         seen = sum(event.kind == kill.after for event in self.events())

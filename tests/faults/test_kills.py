@@ -5,23 +5,40 @@ from __future__ import annotations
 import pytest
 
 from experiments.approaches.base import Trait, find
+from experiments.runner import spark
 from experiments.specs.load import approaches
-from tests.faults.harness import FaultyRun, random_kills, small_spec
+from tests.faults.harness import CLI, FaultyRun, random_kills, small_spec, victims
 
 KILLS = 5
 
+# Each start of a Spark cluster and its session takes some ten seconds of both cores, so one run
+# has to do for all victims.
+SPARK_SEED, SPARK_KILLS = 1, 6
 
-def runs(approach: str) -> int:
-    """How many: fewer where every death costs all ranks an import of torch and a new group."""
-    return 2 if Trait.DATA_PARALLEL in find(approach).traits else 4
+
+def cases() -> list[tuple[str, int, int]]:
+    """Approach, seed and number of kills of every run."""
+    return [(each, *run) for each in approaches() for run in runs(each)]
+
+
+def runs(approach: str) -> list[tuple[int, int]]:
+    """Fewer where every death costs all ranks an import of torch and a new group, or JVMs."""
+    if spark.is_on(approach):
+        return [(SPARK_SEED, SPARK_KILLS)]
+    count = 2 if Trait.DATA_PARALLEL in find(approach).traits else 4
+    return [(seed, KILLS) for seed in range(count)]
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    ("approach", "seed"), [(each, seed) for each in approaches() for seed in range(runs(each))]
-)
-def test_a_run_survives_seeded_kills(approach: str, seed: int) -> None:
+@pytest.mark.parametrize(("approach", "seed", "kills"), cases())
+def test_a_run_survives_seeded_kills(approach: str, seed: int, kills: int) -> None:
     run = FaultyRun.of(small_spec(approach, seed))
-    run.complete(random_kills(approach, seed, KILLS))
-    assert len(run.killed) == KILLS
+    run.complete(random_kills(approach, seed, kills))
+    assert len(run.killed) == kills
     run.check()
+
+
+@pytest.mark.parametrize("approach", [name for name in approaches() if spark.is_on(name)])
+def test_one_run_on_spark_loses_everything_once(approach: str) -> None:
+    chosen = {kill.victim for kill in random_kills(approach, SPARK_SEED, SPARK_KILLS)}
+    assert chosen == {*victims(approach)} - {CLI}

@@ -18,10 +18,9 @@ from distributed import Client
 from experiments.approaches.dask_client import connect, security, worker_name
 from experiments.errors import EnvironmentFault
 from experiments.runtime.local import LocalRuntime
-from experiments.runtime.process import THREAD_VARIABLES
 from experiments.runtime.secrets import make_secrets
 from experiments.specs.secrets import Secrets
-from experiments.specs.topology import SCHEDULER, WORKER
+from experiments.specs.topology import SCHEDULER, THREAD_VARIABLES, WORKER
 
 THREADS = 3
 REFUSAL_SECONDS = 1.5
