@@ -23,7 +23,14 @@ GRID = ("architecture", "learning_rate", "regularization", "batch_size")
 
 @dataclass(frozen=True)
 class ApproachRow:
-    """A row of ``approaches.toml``; ``policy`` is its own default, before the experiment's."""
+    """A row of ``approaches.toml``.
+
+    Attributes
+    ----------
+    policy : its own default, before the experiment's.
+    environment : where its system lives, if that is not the main environment.
+    settings : what only this approach can be told; ``at`` has other values of them for a scale.
+    """
 
     id: str
     title: str
@@ -32,6 +39,9 @@ class ApproachRow:
     colour: str
     experiments: tuple[str, ...]
     policy: str | None
+    environment: str | None
+    settings: Mapping[str, Any]
+    at: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,9 @@ def approaches() -> Mapping[str, ApproachRow]:
             row["colour"],
             tuple(row["experiments"]),
             row.get("policy"),
+            row.get("environment"),
+            row.get("settings", {}),
+            {scale: row[scale] for scale in SCALES if scale in row},
         )
         for key, row in _read("approaches").items()
     }
@@ -171,4 +184,5 @@ def run_spec(
         policy=policy or approaches()[approach].policy or table["policy"],
         dataset=DatasetSpec(**at_scale["dataset"]),
         configs=grid(experiment, scale),
+        settings={**approaches()[approach].settings, **approaches()[approach].at.get(scale, {})},
     )

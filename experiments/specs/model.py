@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from experiments.specs.protocol import Protocol
@@ -59,6 +59,7 @@ class RunSpec:
     ----------
     workers : number of segments or workers W, which is also the number of partitions.
     policy : name in ``experiments.mop.policy``; only approaches that hop use it.
+    settings : what only this approach can be told, from its row in ``approaches.toml``.
     """
 
     experiment: str
@@ -71,6 +72,7 @@ class RunSpec:
     policy: str
     dataset: DatasetSpec
     configs: tuple[ModelConfig, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments import paths
 from experiments.cli import environment, machine, setup
 from experiments.errors import EnvironmentFault
 
@@ -24,7 +25,7 @@ def home(tmp_path: Path) -> environment.Environment:
 
 
 def test_named_by_its_lock_and_whole(home: environment.Environment) -> None:
-    assert home.root.name == environment.lock_digest()[:16]
+    assert home.root.name == paths.lock_digest(paths.MAIN_ENVIRONMENT)[:16]
     assert home.stands()
     assert json.loads(home.mark.read_text())["versions"] == {"alpha": "1.0"}
 
