@@ -134,6 +134,11 @@ class RunFolder:
         return self.root / "journal.jsonl"
 
     @property
+    def earlier(self) -> list[Path]:
+        """Journals of starts that were interrupted and that the run could not go on from."""
+        return sorted(self.root.glob("journal.*.jsonl"))
+
+    @property
     def restarts(self) -> Path:
         """Roles that died and were started again; written by whoever runs the topology."""
         return self.root / "restarts.jsonl"

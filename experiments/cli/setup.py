@@ -221,6 +221,9 @@ def add(home: environment.Environment, progress: Progress) -> None:
     if home.stands():
         return
     _check_disk(home, machine.BESIDE_BYTES)
+    problem = machine.folder_problem(home.root.parent, STATE_VARIABLE)
+    if problem:
+        raise EnvironmentFault(problem)
     with alone(home, progress) as held:
         make_if_needed(home, progress, held)
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from experiments import __version__
-from experiments.approaches.base import find
+from experiments.approaches.base import Trait, find
 from experiments.datasets import find_source, is_prepared
 from experiments.errors import EnvironmentFault, ReproduceError, UserError
 from experiments.files import write_atomically
@@ -85,6 +85,10 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
             return  # another process has finished it since it was planned
         folder.root.mkdir(parents=True, exist_ok=True)
         write_atomically(folder.run, json.dumps(_record(run), indent=1))
+        if Trait.PACKAGE in approach.traits and folder.journal.exists():
+            # It cannot go on: the run begins again, and its journal says so.
+            number = len(folder.earlier) + 1
+            folder.journal.rename(folder.root / f"journal.{number}.jsonl")
         if not folder.journal.exists():
             runtime.forget()
             shutil.rmtree(stores, ignore_errors=True)

@@ -20,7 +20,7 @@ from experiments.runner.plan import RunState, planned
 from experiments.specs.load import approaches, experiments, protocols
 from experiments.specs.model import DatasetSpec, ModelConfig
 from experiments.telemetry.journal import read
-from tests.contracts.conftest import Finished, contract_spec
+from tests.contracts.conftest import OWN, Finished, contract_spec
 
 Runs = Callable[..., Finished]
 
@@ -58,7 +58,7 @@ def test_a_run_ends_with_its_result_and_leaves_nothing_else(name: str, finished:
     assert not leftovers
 
 
-@pytest.mark.parametrize("name", approaches())
+@pytest.mark.parametrize("name", OWN)
 def test_approaches_start_from_the_same_weights(name: str, finished: Runs) -> None:
     """A model's first unit has the same loss everywhere: weights, rows, seed and order are."""
     first = next(iter(approaches()))
@@ -107,14 +107,14 @@ def odd_run(name: str) -> Finished:
     return Finished(run, tuple(read(run.folder.journal)))
 
 
-@pytest.mark.parametrize("name", approaches())
+@pytest.mark.parametrize("name", OWN)
 def test_a_model_that_diverges_ends_with_nan_and_not_the_run(name: str) -> None:
     marks = odd_run(name).marks()
     assert not math.isfinite(float(marks[1, 0]["loss"]))
     assert "auc" not in marks[1, 0]
 
 
-@pytest.mark.parametrize("name", approaches())
+@pytest.mark.parametrize("name", OWN)
 def test_the_area_under_the_curve_is_that_of_all_segments_together(name: str) -> None:
     done = odd_run(name)
     mark, whole = done.marks()[1, 1], done.evaluated_at_once(1)
@@ -123,7 +123,7 @@ def test_the_area_under_the_curve_is_that_of_all_segments_together(name: str) ->
     assert 0 < mark["auc"] < 1
 
 
-@pytest.mark.parametrize("name", approaches())
+@pytest.mark.parametrize("name", OWN)
 def test_a_protocol_without_caches_reads_every_buffer_again(name: str, finished: Runs) -> None:
     def hits(done: Finished) -> int:
         counters = [e.detail["counters"] for e in done.events if e.kind == "unit_finished"]
