@@ -22,6 +22,7 @@ from typing import Any, TextIO
 from experiments.approaches import cerebro_dl_compat as compat
 from experiments.approaches import cerebro_dl_daemon
 from experiments.approaches import cerebro_dl_models as models
+from experiments.approaches.spark_settings import JVM_OPTIONS
 from experiments.lifetime import die_with_parent
 from experiments.mop.store import ModelStore
 
@@ -33,6 +34,7 @@ SPARK = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.authenticate": "true",
+    "spark.driver.extraJavaOptions": JVM_OPTIONS,
     "spark.python.daemon.module": cerebro_dl_daemon.__name__,
     "spark.sql.warehouse.dir": "warehouse",
     # A file is one partition, so that worker k is given what segment k exported.

@@ -14,6 +14,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar
 
+from experiments import java
 from experiments.approaches import cerebro_dl_job, export, in_database
 from experiments.approaches.base import RunContext, Trait, job
 from experiments.approaches.calling import ended_early, journal_prepared
@@ -43,6 +44,7 @@ class Approach:
     def prepare(self) -> None:
         """Load into the database, export to Parquet, cast and prepare on Spark."""
         context = self._context
+        jvm = java.home()
         in_database.prepare(context, self._cluster, packs=False)
         self._folder.mkdir(parents=True)
         exported: dict[str, list[str]] = {}
@@ -57,7 +59,7 @@ class Approach:
             self._describe(exported),
             folder=self._folder,
             threads=context.topology.threads,
-            settings={SEED_VARIABLE: str(context.spec.seed)},
+            settings={SEED_VARIABLE: str(context.spec.seed), java.VARIABLE: str(jvm)},
         )
         while (message := self._job.receive()) is not None:
             if message["event"] == "etl_finished":

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from experiments import paths
+from experiments import java, paths
 from experiments.cli import environment, machine
+from experiments.errors import EnvironmentFault
 
 MEMORY_BYTES = 8 * 10**9
 DOCKER_SOCKET = "/var/run/docker.sock"
@@ -67,6 +68,15 @@ def _plpython() -> Check:
         mend = machine.apt_line([f"python{version}-venv"])
         return Check("PL/Python", "fail", f"no /usr/bin/python{version} beside it", mend)
     return Check("PL/Python", "ok", f"linked to /usr/bin/python{version}")
+
+
+def _java() -> Check:
+    try:
+        home = java.home()
+    except EnvironmentFault as fault:
+        reason, _, mend = str(fault).partition(": ")
+        return Check("Java", "warn", f"{reason} (only experiments with Spark need it)", mend)
+    return Check("Java", "ok", f"Java {java.version(home)} in {home}, for Spark")
 
 
 def _environment() -> Check:
@@ -204,6 +214,7 @@ def checks() -> list[Check]:
         ("platform", _platform),
         ("Debian packages", _packages),
         ("PL/Python", _plpython),
+        ("Java", _java),
         ("environment", _environment),
         ("memory", _memory),
         ("disk", _disk),

@@ -11,6 +11,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments import java
+
 PYTHON = "3.11"
 """The Python whose wheels the locks name; PL/Python must be linked to the same one."""
 PLPYTHON = Path("/usr/lib/postgresql/15/lib/plpython3.so")
@@ -56,7 +58,7 @@ def plpython_version(library: Path = PLPYTHON) -> str:
 
 
 def missing_packages() -> list[str]:
-    """The Debian packages that the local runtime needs and this machine lacks."""
+    """The Debian packages that every run needs and this machine lacks."""
     import subprocess
 
     needed = ["postgresql-15", "postgresql-plpython3-15"]
@@ -73,9 +75,21 @@ def missing_packages() -> list[str]:
     return [name for name in needed if f"{name} installed" not in answer.splitlines()]
 
 
+def wanted_packages() -> list[str]:
+    """The Debian packages to install before anything runs.
+
+    Java, which only Spark needs, is installed where we may; others are told when a run needs it.
+    """
+    missing = missing_packages()
+    if java.lacking() and (missing or os.geteuid() == 0):
+        missing.append(java.PACKAGE)
+    return missing
+
+
 def packages_seen() -> bool:
     """Do the files that those packages bring seem to be there? Takes microseconds."""
-    return PLPYTHON.exists() and FASHION_MNIST.exists()
+    spark = os.geteuid() != 0 or not java.lacking()
+    return PLPYTHON.exists() and FASHION_MNIST.exists() and spark
 
 
 def apt_line(packages: Sequence[str]) -> str:

@@ -264,7 +264,7 @@ def set_up(home: environment.Environment, progress: Progress) -> None:
     if problem:
         raise EnvironmentFault(problem)
     with alone(home, progress) as held:
-        lacking = machine.missing_packages()
+        lacking = machine.wanted_packages()
         if lacking:
             install_packages(lacking, home.root.parent / "apt.log", progress)
         version = machine.plpython_version()

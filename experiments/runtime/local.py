@@ -18,6 +18,7 @@ from experiments.runtime.dask_roles import READY
 from experiments.runtime.ports import PortHolder, taken
 from experiments.runtime.process import RoleProcess, end_leftovers, role_environment
 from experiments.runtime.secrets import make_secrets
+from experiments.runtime.spark_roles import MASTER_READY, WORKER_READY
 from experiments.runtime.waits import LogLine, PortOpen, Wait
 from experiments.specs.topology import (
     CACHE_BYTES,
@@ -25,6 +26,8 @@ from experiments.specs.topology import (
     ROLES,
     SCHEDULER,
     SEGMENT,
+    SPARK_MASTER,
+    SPARK_WORKER,
     WORKER,
     Node,
     Topology,
@@ -47,6 +50,8 @@ WAITS: Mapping[str, tuple[Wait, ...]] = {
     SEGMENT: _DATABASE_WAITS,
     SCHEDULER: (LogLine(READY),),
     WORKER: (LogLine(READY),),
+    SPARK_MASTER: (LogLine(MASTER_READY),),
+    SPARK_WORKER: (LogLine(WORKER_READY),),
 }
 STOP_SIGNALS: Mapping[str, signal.Signals] = {
     # PostgreSQL's fast shutdown; its SIGTERM would wait for every client to leave.
@@ -54,6 +59,8 @@ STOP_SIGNALS: Mapping[str, signal.Signals] = {
     SEGMENT: signal.SIGINT,
     SCHEDULER: signal.SIGTERM,
     WORKER: signal.SIGTERM,
+    SPARK_MASTER: signal.SIGTERM,
+    SPARK_WORKER: signal.SIGTERM,
 }
 
 
@@ -86,6 +93,7 @@ class LocalRuntime:
         *,
         user: str | None = None,
         cache_bytes: int = CACHE_BYTES,
+        spark_home: Path | None = None,
     ) -> Topology:
         """Plan a cluster of ``workers`` nodes and write its topology and secrets.
 
@@ -96,6 +104,7 @@ class LocalRuntime:
         threads : threads per worker or segment.
         user : runs the database servers; root's default is :data:`DATABASE_USER`.
         cache_bytes : bound on decoded rows kept by one worker or segment.
+        spark_home : of the Spark to run, by default this environment's.
 
         Raises
         ------
@@ -113,7 +122,9 @@ class LocalRuntime:
             known = before[index].ports if index < len(before) else {}
             ports = {role: self._ports.hold(known.get(role)) for role in roles_of_node(index)}
             nodes.append(Node(index, ADDRESS, self.root / f"node-{index}", ports))
-        topology = Topology(name, secrets.folder, threads, tuple(nodes), user, cache_bytes)
+        topology = Topology(
+            name, secrets.folder, threads, tuple(nodes), user, cache_bytes, spark_home
+        )
         topology.write(self.topology_file)
         return topology
 

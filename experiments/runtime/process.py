@@ -177,7 +177,7 @@ def leftovers(root: Path) -> list[psutil.Process]:
     root = root.resolve()
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            ours = Path(process.exe()).name.startswith(("python", "postgres", "initdb"))
+            ours = Path(process.exe()).name.startswith(("python", "postgres", "initdb", "java"))
             if ours and Path(process.cwd()).is_relative_to(root) and process.pid != os.getpid():
                 found.append(process)
     return found

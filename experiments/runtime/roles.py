@@ -13,10 +13,19 @@ from pathlib import Path
 from experiments.errors import SpecError, UserError
 from experiments.lifetime import die_with_parent
 from experiments.paths import state
-from experiments.runtime import dask_roles
+from experiments.runtime import dask_roles, spark_roles
 from experiments.runtime.process import USER_ERROR_STATUS
 from experiments.specs.secrets import Secrets
-from experiments.specs.topology import COORDINATOR, SCHEDULER, SEGMENT, WORKER, Node, Topology
+from experiments.specs.topology import (
+    COORDINATOR,
+    SCHEDULER,
+    SEGMENT,
+    SPARK_MASTER,
+    SPARK_WORKER,
+    WORKER,
+    Node,
+    Topology,
+)
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -97,6 +106,8 @@ def _networks(topology: Topology) -> tuple[str, ...]:
 ROLES: Mapping[str, Callable[[Topology, Node], None]] = {
     COORDINATOR: _database(COORDINATOR),
     SCHEDULER: dask_roles.run_scheduler,
+    SPARK_MASTER: spark_roles.run_master,
     SEGMENT: _database(SEGMENT),
     WORKER: dask_roles.run_worker,
+    SPARK_WORKER: spark_roles.run_worker,
 }

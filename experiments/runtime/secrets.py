@@ -1,4 +1,5 @@
-"""A cluster's secrets: the database superuser's password and one TLS identity for all its roles.
+"""A cluster's secrets: the database superuser's password, Spark's shared secret and one TLS
+identity for all its roles.
 
 The certificate authority exists only while :func:`make_secrets` runs; its key is never stored, so
 nobody can issue a second certificate. Whoever holds the cluster's certificate may join it: as a
@@ -28,7 +29,7 @@ CLOCK_SKEW = timedelta(minutes=10)
 
 
 def make_secrets(folder: Path, addresses: Iterable[str]) -> Secrets:
-    """Make a folder's secrets: a TLS identity, always new, and a password, kept if there is one.
+    """Make a folder's secrets: TLS identity and Spark's, always new; a password, kept if there.
 
     A database remembers its password for as long as its data lives; the certificate is good for
     :data:`VALIDITY` from the start of the roles.
@@ -42,6 +43,7 @@ def make_secrets(folder: Path, addresses: Iterable[str]) -> Secrets:
     made = Secrets(folder)
     if not made.password_file.exists():
         _write(made.password_file, secrets.token_urlsafe(32).encode())
+    _write(made.spark_file, secrets.token_urlsafe(32).encode())
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = _authority(authority_key)
     key = ec.generate_private_key(ec.SECP256R1())

@@ -49,6 +49,12 @@ class Fields:
             raise self.error(name, f"expected an absolute path, found {str(path)!r}")
         return path
 
+    def folder_or_none(self, name: str) -> Path | None:
+        if self._rest.get(name) is None:
+            self._rest.pop(name, None)
+            return None
+        return self.folder(name)
+
     def number(
         self, name: str, *, low: int, high: int | None = None, default: int = _REQUIRED
     ) -> int:

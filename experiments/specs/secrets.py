@@ -1,4 +1,4 @@
-"""Names of a cluster's secrets, and the password among them."""
+"""Names of a cluster's secrets, and the two among them that are texts."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ class Secrets:
     def key(self) -> Path:
         return self.folder / "tls-key.pem"
 
+    @property
+    def spark_file(self) -> Path:
+        return self.folder / "spark-secret"
+
     def password(self) -> str:
         """The database superuser's password.
 
@@ -38,11 +42,18 @@ class Secrets:
         EnvironmentFault
             The file is missing, empty or not readable by this user.
         """
-        try:
-            text = self.password_file.read_text()
-        except OSError as error:
-            message = f"{self.password_file}: cannot be read ({error.strerror})"
-            raise EnvironmentFault(message) from None
-        if not text:
-            raise EnvironmentFault(f"{self.password_file}: is empty")
-        return text
+        return _text(self.password_file)
+
+    def spark(self) -> str:
+        """What Spark's processes prove to each other that they know; raises as ``password``."""
+        return _text(self.spark_file)
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text()
+    except OSError as error:
+        raise EnvironmentFault(f"{path}: cannot be read ({error.strerror})") from None
+    if not text:
+        raise EnvironmentFault(f"{path}: is empty")
+    return text

@@ -1,8 +1,8 @@
 """Where every role runs: the value that ``topology.json`` holds.
 
 Whoever starts a cluster writes the file, everything else only reads it. Node *i* carries segment
-*i* and worker *i*; node 0 carries the coordinator and the worker-scheduler as well. Secrets are
-named by their folder, so the file itself may be read by anyone.
+*i*, worker *i* and Spark worker *i*; node 0 carries the coordinator, the worker-scheduler and the
+Spark master as well. Secrets are named by their folder, so the file itself may be read by anyone.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ COORDINATOR = "coordinator"
 SEGMENT = "segment"
 SCHEDULER = "worker-scheduler"
 WORKER = "worker"
+SPARK_MASTER = "spark-master"
+SPARK_WORKER = "spark-worker"
 
-FIRST_NODE_ROLES = (COORDINATOR, SCHEDULER)
-EVERY_NODE_ROLES = (SEGMENT, WORKER)
-ROLES = (COORDINATOR, SCHEDULER, SEGMENT, WORKER)
+FIRST_NODE_ROLES = (COORDINATOR, SCHEDULER, SPARK_MASTER)
+EVERY_NODE_ROLES = (SEGMENT, WORKER, SPARK_WORKER)
+ROLES = (*FIRST_NODE_ROLES, *EVERY_NODE_ROLES)
 """All roles, those that others connect to first."""
 
 CACHE_BYTES = 2**30
@@ -78,6 +80,7 @@ class Topology:
     nodes : in order of their index.
     user : unprivileged user that database servers started by root run as, or None.
     cache_bytes : bound on the decoded rows that one worker or segment keeps in memory.
+    spark_home : folder of the Spark to run, or None for the one in this environment.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Topology:
     nodes: tuple[Node, ...]
     user: str | None = None
     cache_bytes: int = CACHE_BYTES
+    spark_home: Path | None = None
 
     @property
     def workers(self) -> int:
@@ -108,6 +112,12 @@ class Topology:
         address, port = self.nodes[0].endpoint(SCHEDULER)
         return f"tls://{address}:{port}"
 
+    @property
+    def spark_master(self) -> str:
+        """Address of the Spark master as Spark writes it."""
+        address, port = self.nodes[0].endpoint(SPARK_MASTER)
+        return f"spark://{address}:{port}"
+
     def nodes_of(self, role: str) -> tuple[Node, ...]:
         """Nodes that carry ``role``."""
         return self.nodes[:1] if role in FIRST_NODE_ROLES else self.nodes
@@ -120,6 +130,7 @@ class Topology:
             "nodes": [node.to_json() for node in self.nodes],
             "user": self.user,
             "cache_bytes": self.cache_bytes,
+            "spark_home": None if self.spark_home is None else str(self.spark_home),
         }
 
     def write(self, path: Path) -> None:
@@ -153,6 +164,7 @@ def _topology(fields: Fields) -> Topology:
         nodes=tuple(_node(entry, index) for index, entry in enumerate(fields.items("nodes"))),
         user=fields.text_or_none("user"),
         cache_bytes=fields.number("cache_bytes", low=0, default=CACHE_BYTES),
+        spark_home=fields.folder_or_none("spark_home"),
     )
     fields.finish()
     _check_apart(fields, topology)

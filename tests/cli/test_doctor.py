@@ -23,6 +23,7 @@ def test_every_subject_is_asked_and_answered() -> None:
         "platform",
         "Debian packages",
         "PL/Python",
+        "Java",
         "environment",
         "memory",
         "disk",
@@ -62,6 +63,7 @@ LACKS: list[tuple[str, str, str, Callable[[pytest.MonkeyPatch], None]]] = [
         "plpython3.so",
         lambda m: m.setattr(machine, "plpython_version", lambda: ""),
     ),
+    ("Java", "warn", "needs Java 17 or 21", lambda m: m.setenv("JAVA_HOME", "/nowhere")),
     (
         "platform",
         "fail",

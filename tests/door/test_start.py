@@ -204,7 +204,7 @@ def test_any_python_3_can_open_the_door() -> None:
     import ast
 
     checkout = Path(sys.modules["experiments"].__path__[0]).parent
-    names = ["paths", "errors", "cli/machine", "cli/environment", "cli/setup", "cli/doctor"]
+    names = ["paths", "errors", "java", "cli/machine", "cli/environment", "cli/setup", "cli/doctor"]
     for file in (checkout / "reproduce.py", *(checkout / f"experiments/{n}.py" for n in names)):
         ast.parse(file.read_text(encoding="utf-8"), str(file), feature_version=(3, 8))
 

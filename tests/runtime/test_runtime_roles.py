@@ -20,7 +20,7 @@ from experiments.specs.topology import ROLES, SCHEDULER, Node, Topology
 
 @pytest.fixture
 def topology_file(tmp_path: Path) -> Path:
-    ports = dict(zip(ROLES, range(5001, 5005), strict=True))
+    ports = dict(zip(ROLES, range(5001, 5001 + len(ROLES)), strict=True))
     node = Node(0, "127.0.0.1", tmp_path / "data", ports)
     path = tmp_path / "topology.json"
     Topology("one", tmp_path / "secrets", 1, (node,)).write(path)

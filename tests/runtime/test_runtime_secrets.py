@@ -28,7 +28,9 @@ def made(tmp_path: Path) -> Secrets:
 def test_nobody_else_can_read_them(made: Secrets) -> None:
     assert made.folder.stat().st_mode & 0o777 == 0o700
     modes = {path.name: path.stat().st_mode & 0o777 for path in made.folder.iterdir()}
-    assert modes == dict.fromkeys(["password", "tls-ca.pem", "tls-cert.pem", "tls-key.pem"], 0o600)
+    assert modes == dict.fromkeys(
+        ["password", "spark-secret", "tls-ca.pem", "tls-cert.pem", "tls-key.pem"], 0o600
+    )
 
 
 def test_a_folder_that_was_open_is_closed(tmp_path: Path) -> None:

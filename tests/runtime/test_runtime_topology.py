@@ -19,6 +19,7 @@ from experiments.specs.topology import (
     ROLES,
     SCHEDULER,
     SEGMENT,
+    SPARK_WORKER,
     WORKER,
     Node,
     Topology,
@@ -33,7 +34,7 @@ FOLDERS = NAMES.map(lambda name: Path("/", name.replace("/", "_")))
 def topologies(draw: st.DrawFn) -> Topology:
     count = draw(st.integers(1, 8))
     ports = iter(
-        draw(st.lists(st.integers(1, 65535), min_size=count * 4, max_size=count * 4, unique=True))
+        draw(st.lists(st.integers(1, 65535), min_size=count * 6, max_size=count * 6, unique=True))
     )
     data = draw(st.lists(FOLDERS, min_size=count, max_size=count, unique=True))
     nodes = tuple(
@@ -52,6 +53,7 @@ def topologies(draw: st.DrawFn) -> Topology:
         nodes=nodes,
         user=draw(st.none() | NAMES),
         cache_bytes=draw(st.integers(0, 2**40)),
+        spark_home=draw(st.none() | FOLDERS),
     )
 
 
@@ -70,8 +72,8 @@ def two_nodes() -> Topology:
         secrets=Path("/cluster/secrets"),
         threads=1,
         nodes=(
-            Node(0, "10.0.0.1", Path("/data/0"), dict(zip(ROLES, range(1, 5), strict=True))),
-            Node(1, "10.0.0.2", Path("/data/1"), {SEGMENT: 5, WORKER: 6}),
+            Node(0, "10.0.0.1", Path("/data/0"), dict(zip(ROLES, range(1, 7), strict=True))),
+            Node(1, "10.0.0.2", Path("/data/1"), {SEGMENT: 7, WORKER: 8, SPARK_WORKER: 9}),
         ),
     )
 
@@ -82,7 +84,7 @@ def test_helpers_find_the_servers() -> None:
     assert topology.coordinator == ("10.0.0.1", topology.nodes[0].ports[COORDINATOR])
     assert topology.segments == (
         ("10.0.0.1", topology.nodes[0].ports[SEGMENT]),
-        ("10.0.0.2", 5),
+        ("10.0.0.2", 7),
     )
     assert topology.scheduler == f"tls://10.0.0.1:{topology.nodes[0].ports[SCHEDULER]}"
     assert [node.index for node in topology.nodes_of(SCHEDULER)] == [0]
@@ -121,7 +123,7 @@ BAD: dict[str, tuple[str, Change]] = {
     "port a text": ("nodes[0].ports.worker", lambda d: d["nodes"][0]["ports"].update(worker="5")),
     "role unknown": ("nodes[1].ports.segmnet", lambda d: d["nodes"][1]["ports"].update(segmnet=9)),
     "field unknown": ("thread", lambda d: d.update(thread=3)),
-    "port twice": ("nodes[1].ports.worker", lambda d: d["nodes"][1]["ports"].update(worker=5)),
+    "port twice": ("nodes[1].ports.worker", lambda d: d["nodes"][1]["ports"].update(worker=7)),
     "data twice": (
         "nodes[1].data",
         lambda d: d["nodes"][1].update(address="10.0.0.1", data="/data/0"),
