@@ -9,7 +9,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.analysis import panels, tidy
-from experiments.analysis.labels import ApproachLabel, count, dataset_title, stand_in
+from experiments.analysis.labels import (
+    ApproachLabel,
+    count,
+    dataset_title,
+    settings_notes,
+    stand_in,
+)
 from experiments.analysis.reference import Reference, paper_order
 from experiments.analysis.runs import Run, comparable
 from experiments.errors import SpecError
@@ -193,8 +199,15 @@ def _heading(breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> 
         paper=f"Paper: {paper.dataset}, W = {paper.workers}",
         paper_axis=paper.unit,
         noted=frozenset(paper.notes),
-        notes=_notes(breakdown, paper),
+        notes=(
+            *_notes(breakdown, paper),
+            *settings_notes((one.spec for one in runs), _titles(breakdown)),
+        ),
     )
+
+
+def _titles(table: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(table["approach"], table["title"], strict=True))
 
 
 def _notes(breakdown: pd.DataFrame, paper: Reference) -> tuple[str, ...]:

@@ -11,7 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.analysis import end_to_end, panels, sheet
-from experiments.analysis.labels import PAPER_DATASETS, count, dataset_title, stand_in
+from experiments.analysis.labels import (
+    PAPER_DATASETS,
+    count,
+    dataset_title,
+    settings_notes,
+    stand_in,
+)
 from experiments.analysis.reference import Reference
 from experiments.analysis.runs import Run, by_experiment
 from experiments.analysis.sheet import Cell, Column
@@ -50,6 +56,7 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
         for experiment, group in experiments.items()
     ]
     papers = [end_to_end.paper_table(experiment, references) for experiment in experiments]
+    titles = dict(zip(table["approach"], table["title"], strict=True))
     remarks = [paper.remark for paper in papers if paper is not None and paper.remark]
     return sheet.draw(
         title=(
@@ -61,7 +68,10 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
         ),
         columns=_columns(),
         groups=groups,
-        notes=_footnotes(table, notes, dict.fromkeys(remarks)),
+        notes=[
+            *_footnotes(table, notes, dict.fromkeys(remarks)),
+            *settings_notes((run.spec for run in runs), titles),
+        ],
     )
 
 

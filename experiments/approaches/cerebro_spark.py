@@ -19,7 +19,7 @@ from experiments.approaches import cerebro_dl_job, export, in_database
 from experiments.approaches.base import RunContext, Trait, job
 from experiments.approaches.calling import ended_early, journal_prepared
 from experiments.approaches.following import Follower, InTheDatabase
-from experiments.approaches.other_environment import Job
+from experiments.approaches.other_environment import Job, python_of
 from experiments.datasets import SPLITS
 from experiments.mop.engine import Engine
 from experiments.paths import PACKAGE_ENVIRONMENT
@@ -40,11 +40,13 @@ class Approach:
         self._cluster = in_database.cluster_of(context)
         self._folder = context.topology.nodes[0].data / PACKAGE_ENVIRONMENT
         self._job: Job | None = None
+        # What may be missing is found before any data move.
+        python_of(PACKAGE_ENVIRONMENT)
+        self._java = java.home()
 
     def prepare(self) -> None:
         """Load into the database, export to Parquet, cast and prepare on Spark."""
         context = self._context
-        jvm = java.home()
         in_database.prepare(context, self._cluster, packs=False)
         self._folder.mkdir(parents=True)
         exported: dict[str, list[str]] = {}
@@ -59,7 +61,7 @@ class Approach:
             self._describe(exported),
             folder=self._folder,
             threads=context.topology.threads,
-            settings={SEED_VARIABLE: str(context.spec.seed), java.VARIABLE: str(jvm)},
+            settings={SEED_VARIABLE: str(context.spec.seed), java.VARIABLE: str(self._java)},
         )
         while (message := self._job.receive()) is not None:
             if message["event"] == "etl_finished":

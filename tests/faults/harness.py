@@ -53,7 +53,7 @@ except UserError as error:
 Unit = tuple[int | None, int | None, int | None, str]
 """Model, partition, epoch, and ``train`` or ``valid``."""
 
-RUN_SECONDS = 90.0
+RUN_SECONDS = 240.0
 STOP_SECONDS = 12.0
 LOOK_SECONDS = 0.01
 NOTICE_SECONDS = 0.1
