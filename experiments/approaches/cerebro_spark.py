@@ -36,13 +36,13 @@ class Approach:
     roles: ClassVar[tuple[str, ...]] = ("segment", "coordinator")
 
     def __init__(self, context: RunContext) -> None:
+        # What may be missing is found before any data move.
+        python_of(PACKAGE_ENVIRONMENT)
+        self._java = java.home()
         self._context = context
         self._cluster = in_database.cluster_of(context)
         self._folder = context.topology.nodes[0].data / PACKAGE_ENVIRONMENT
         self._job: Job | None = None
-        # What may be missing is found before any data move.
-        python_of(PACKAGE_ENVIRONMENT)
-        self._java = java.home()
 
     def prepare(self) -> None:
         """Load into the database, export to Parquet, cast and prepare on Spark."""

@@ -95,6 +95,20 @@ def test_plpython_tells_its_python(tmp_path: Path, text: bytes | None, version: 
     assert machine.plpython_version(library) == version
 
 
+@pytest.mark.usefixtures("open_path")
+def test_one_that_cannot_be_made_offline_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": "http://127.0.0.1:9/"}
+    for name, value in {**nowhere, "PIP_FIND_LINKS": "", "PIP_RETRIES": "1"}.items():
+        monkeypatch.setenv(name, value)
+    home = environment.Environment(tmp_path, paths.PACKAGE_ENVIRONMENT)
+    said = "pip could not set up the environment of cerebro-dl: a package index did not answer"
+    with pytest.raises(EnvironmentFault, match=said):
+        setup.add(home, setup.Progress(quiet=True))
+    assert not home.stands()
+
+
 def test_progress_says_what_and_how_long(capsys: pytest.CaptureFixture[str]) -> None:
     progress = setup.Progress(quiet=False)
     progress.start -= 70.5
