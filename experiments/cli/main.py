@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
         "--policy",
         metavar="NAME",
         help="scheduler of approaches that hop, instead of the experiment's: random, round_robin, "
-        "longest_first, or replay:RUN for the visit order of a finished run",
+        "longest_first, matching, or replay:RUN for the visit order of a finished run",
     )
     how.add_argument("--fresh", action="store_true", help="forget finished runs and do them again")
     how.add_argument("--json", action="store_true", help="answer in JSON")

@@ -4,13 +4,13 @@
 ``random``                the paper's default (CTQ, Cerebro-Standalone), in the release's scan order
 ``round_robin``           the paper's synchronous rotation with a barrier (UDAF)
 ``longest_first``         the worker, then the model, with most remaining work by measured times
+``matching``              as many of the pairs with most remaining work as can start now or soon
 ``replay``                the visit order of a recorded run, repeated exactly
 ========================  ==========================================================================
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +24,12 @@ from experiments.mop.unit import Unit
 from experiments.mop.visits import Visit
 from experiments.specs.load import nearest
 from experiments.specs.model import derive_seed
+
+_SOON = 0.25
+"""Part of the shortest unit that a pair of :class:`MatchingPolicy` may have to wait."""
+
+_MANY = 4
+"""Models for each worker from which on it does not look ahead."""
 
 
 class Policy(Protocol):
@@ -143,7 +149,7 @@ class LongestFirstPolicy:
     def choose(self, state: EpochState) -> Unit | None:
         if not state.idle or len(state.busy) == state.models:
             return None
-        expected = _expected(state.seconds)
+        expected = state.expected()
         work = expected * state.left * self._tie_factor
         work[list(state.busy)] = 0.0
         for worker in self._by_remaining_work(state, expected):
@@ -166,13 +172,52 @@ class LongestFirstPolicy:
         return sorted(keys, key=keys.__getitem__)
 
 
-def _expected(seconds: Floats) -> Floats:
-    """Expected seconds of a unit of each model, more than 0; [models]."""
-    if not math.isnan(seconds.sum()):
-        return np.maximum(seconds, 1e-9)
-    unknown = np.isnan(seconds)
-    known = seconds[~unknown]
-    return np.maximum(np.where(unknown, known.mean() if known.size else 1.0, seconds), 1e-9)
+class MatchingPolicy(LongestFirstPolicy):
+    """As many pairs as can start now or soon, and of these the ones with most remaining work.
+
+    Taking whatever can start leads, with about as many models as workers, to an idle worker and an
+    idle model that have met before (Figure 10A: a speed-up of 6.7 on 8 workers). So pairs are
+    chosen together: a maximum-weight matching of the workers and models that are idle, or soon
+    will be, where a pair weighs what its worker and its model still have to do. Its pairs start
+    when both are there. Soon is a quarter of the shortest unit: alike units that end almost
+    together are matched as if they had, and nobody waits long for a long unit.
+
+    With many more models than workers somebody is always idle, and there is nothing to look ahead
+    for: then this is :class:`LongestFirstPolicy`.
+    """
+
+    name = "matching"
+
+    def choose(self, state: EpochState) -> Unit | None:
+        if state.models >= _MANY * state.workers:
+            return super().choose(state)
+        if not state.idle or len(state.busy) == state.models:
+            return None
+        for unit in self._matched(state):
+            if unit.worker in state.idle and unit.model not in state.busy:
+                return unit
+        return None if state.running else super().choose(state)
+
+    def _matched(self, state: EpochState) -> list[Unit]:
+        """The matching, most remaining work first."""
+        from scipy.optimize import linear_sum_assignment
+
+        expected = state.expected()
+        of_worker, of_model = state.until_idle()
+        soon = _SOON * expected[state.left > 0].min()
+        work = expected * state.left * self._tie_factor + of_model
+        models = np.flatnonzero((of_model <= soon) & (state.left > 0))
+        workers = np.flatnonzero(of_worker <= soon)
+        open_ = state.grid[np.ix_(workers, models)]
+        load = state.grid[workers] @ expected + of_worker[workers]
+        weights = np.where(open_, load[:, None] + work[models], 0.0)
+        rows, columns = linear_sum_assignment(weights, maximize=True)
+        pairs = sorted(
+            (-weights[row, column], int(workers[row]), int(models[column]))
+            for row, column in zip(rows, columns, strict=True)
+            if open_[row, column]
+        )
+        return [Unit(model, worker, state.epoch) for _, worker, model in pairs]
 
 
 class ReplayPolicy:
@@ -254,6 +299,7 @@ POLICIES: Mapping[str, Callable[[int, Iterable[Visit] | None], Policy]] = {
     "random": lambda seed, _visits: RandomPolicy(seed),
     "round_robin": lambda seed, _visits: RoundRobinPolicy(seed),
     "longest_first": lambda seed, _visits: LongestFirstPolicy(seed),
+    "matching": lambda seed, _visits: MatchingPolicy(seed),
     "replay": _replay,
 }
 """Every policy by its name in a run's specification."""

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import math
+import time
 from bisect import insort
 from collections import OrderedDict
-from collections.abc import Container, Iterable, KeysView, Mapping, Sequence, Set, ValuesView
+from collections.abc import (
+    Callable,
+    Container,
+    Iterable,
+    KeysView,
+    Mapping,
+    Sequence,
+    Set,
+    ValuesView,
+)
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
@@ -67,6 +77,7 @@ class EpochState:
         *,
         finished: Container[Unit] = (),
         times: UnitTimes | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.epoch = epoch
         self.models = models
@@ -81,6 +92,8 @@ class EpochState:
         self._idle = [worker for worker in range(workers) if self._of[worker]]
         self._busy: set[int] = set()
         self._running: dict[int, Unit] = {}
+        self._since: dict[int, float] = {}
+        self._clock = clock
 
         self.pending: KeysView[Unit] = self._pending.keys()
         self.idle: Sequence[int] = self._idle
@@ -93,6 +106,30 @@ class EpochState:
     def pending_of(self, worker: int) -> ValuesView[Unit]:
         """Units not yet started on one worker, in the policy's own order."""
         return self._of[worker].values()
+
+    def expected(self) -> Floats:
+        """Seconds that a unit of each model may be expected to take, more than 0; [models].
+
+        What was measured for it, or the mean of all measured models while it has nothing.
+        """
+        seconds = self.seconds
+        unknown = np.isnan(seconds)
+        if unknown.any():
+            known = seconds[~unknown]
+            seconds = np.where(unknown, known.mean() if known.size else 1.0, seconds)
+        return np.maximum(seconds, 1e-9)
+
+    def until_idle(self) -> tuple[Floats, Floats]:
+        """Seconds until each worker and each model may be expected to be idle; 0 where it is.
+
+        What has run for longer than expected is expected to end now, which is more than 0.
+        """
+        workers, models = np.zeros(self.workers), np.zeros(self.models)
+        expected, now = self.expected(), self._clock()
+        for worker, unit in self._running.items():
+            left = max(self._since[worker] + expected[unit.model] - now, 1e-9)
+            workers[worker] = models[unit.model] = left
+        return workers, models
 
     def _fill(self, order: Iterable[Unit], finished: Container[Unit]) -> None:
         arranged = set()
@@ -118,6 +155,7 @@ class Board(EpochState):
     finished : units that need not be done again.
     times : where measured seconds are kept; they outlive the epoch.
     isolated : whether a model may be in one place only (training) or in several (evaluation).
+    clock : seconds on a clock of its own.
     """
 
     def __init__(
@@ -130,8 +168,9 @@ class Board(EpochState):
         finished: Container[Unit] = (),
         times: UnitTimes | None = None,
         isolated: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(epoch, models, workers, order, finished=finished, times=times)
+        super().__init__(epoch, models, workers, order, finished=finished, times=times, clock=clock)
         self._isolated = isolated
 
     def start(self, unit: Unit) -> None:
@@ -157,6 +196,7 @@ class Board(EpochState):
         self._left[unit.model] -= 1
         self._idle.remove(unit.worker)
         self._running[unit.worker] = unit
+        self._since[unit.worker] = self._clock()
         if self._isolated:
             self._busy.add(unit.model)
 

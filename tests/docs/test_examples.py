@@ -18,6 +18,7 @@ from experiments.models import architectures
 from experiments.models.session import Session
 from experiments.mop import invariants
 from experiments.mop.policy import POLICIES
+from experiments.mop.simulate import Workload, simulate
 from experiments.mop.store import ModelStore
 from experiments.paths import Artifacts, state
 from experiments.runtime.local import LocalRuntime
@@ -33,7 +34,7 @@ from tests.analysis.synthetic_runs import two_approaches
 from tests.analysis.test_notebooks import write_notebook
 from tests.docs.conftest import block
 from tests.faults.harness import small_spec
-from tests.mop.fakes import InlineExecutor, MemoryStore, run, simulate
+from tests.mop.fakes import InlineExecutor, MemoryStore, run
 
 Example = Callable[[str], Any]
 
@@ -65,7 +66,7 @@ def test_the_approach_hops(example: Example, tmp_path: Path) -> None:
 def test_the_policy_finishes_one_model_after_the_other(example: Example, tmp_path: Path) -> None:
     policy = example("policy").FinishFirstPolicy(1)
     assert policy.name not in POLICIES
-    ran = simulate(policy, lambda unit: 1.0, models=3, workers=1)
+    ran = simulate(policy, Workload.of([1.0] * 3, 1))
     assert [item.unit.model for item in ran] == [0, 1, 2]
     events = run(tmp_path, 4, 3, 2, policy, InlineExecutor(MemoryStore(4)))
     invariants.check(events, 4, 3, [1, 2])

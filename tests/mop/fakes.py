@@ -1,20 +1,16 @@
-"""Executors, stores and a virtual clock that stand in for workers."""
+"""Executors and stores that stand in for workers."""
 
 from __future__ import annotations
 
-import heapq
 import queue
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from experiments.mop.engine import Engine
-from experiments.mop.loop import drive
 from experiments.mop.policy import Policy
-from experiments.mop.state import Board, UnitTimes
 from experiments.mop.unit import Done, Kind, Outcome, Unit, UnitResult
 from experiments.telemetry.journal import Event, Journal, Span, read
 
@@ -141,48 +137,3 @@ def run(
     finally:
         executor.close()
     return list(read(path))
-
-
-class Ran(NamedTuple):
-    """A unit on the virtual clock."""
-
-    start: float
-    end: float
-    unit: Unit
-
-
-def simulate(
-    policy: Policy,
-    seconds: Callable[[Unit], float],
-    models: int,
-    workers: int,
-    epoch: int = 1,
-    finished: Sequence[Unit] = (),
-    times: UnitTimes | None = None,
-) -> list[Ran]:
-    """One epoch on a virtual clock, in order of start; of equal ends the lowest worker's is first.
-
-    The loop, the board and the policies are the real ones.
-    """
-    now = 0.0
-    ends: list[tuple[float, int, Unit]] = []
-    ran: list[Ran] = []
-
-    def submit(unit: Unit) -> None:
-        end = now + seconds(unit)
-        ran.append(Ran(now, end, unit))
-        heapq.heappush(ends, (end, unit.worker, unit))
-
-    def wait() -> tuple[Unit, float]:
-        nonlocal now
-        now, _, unit = heapq.heappop(ends)
-        return unit, seconds(unit)
-
-    order = policy.arrange(epoch, models, workers)
-    board = Board(epoch, models, workers, order, finished=set(finished), times=times)
-    drive(board, policy, submit, wait)
-    return ran
-
-
-def makespan(ran: Sequence[Ran]) -> float:
-    return max(item.end for item in ran)

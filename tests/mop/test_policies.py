@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,14 +15,15 @@ from experiments.errors import SpecError
 from experiments.mop.policy import (
     POLICIES,
     LongestFirstPolicy,
+    MatchingPolicy,
     RandomPolicy,
     RoundRobinPolicy,
     make_policy,
 )
+from experiments.mop.simulate import Ran, Workload, makespan, simulate
 from experiments.mop.state import Board, EpochState, UnitTimes
 from experiments.mop.unit import Unit
 from experiments.mop.visits import Visit
-from tests.mop.fakes import Ran, makespan, simulate
 
 SEED = 2018  # the release's own
 
@@ -29,8 +31,8 @@ seeds = st.integers(0, 2**31)
 workloads = st.lists(st.sampled_from([1.0, 2.5, 20.0]), min_size=1, max_size=8)
 
 
-def by_model(seconds: Sequence[float]) -> Callable[[Unit], float]:
-    return lambda unit: seconds[unit.model]
+def by_model(seconds: Sequence[float], workers: int) -> Workload:
+    return Workload(np.repeat(np.array(seconds)[:, None], workers, axis=1), np.zeros(workers))
 
 
 def release_order(
@@ -72,7 +74,7 @@ def plain(ran: Sequence[Ran]) -> list[tuple[float, int, int]]:
 def test_random_is_the_releases_scan(
     seed: int, seconds: list[float], workers: int, epoch: int
 ) -> None:
-    ran = simulate(RandomPolicy(seed), by_model(seconds), len(seconds), workers, epoch)
+    ran = simulate(RandomPolicy(seed), by_model(seconds, workers), epoch)
     assert plain(ran) == release_order(seed, seconds, workers, epoch)
 
 
@@ -96,7 +98,7 @@ def test_round_robin_is_the_rotation_with_barriers(
 ) -> None:
     models = len(seconds)
     policy = RoundRobinPolicy(seed)
-    ran = simulate(policy, by_model(seconds), models, workers, epoch)
+    ran = simulate(policy, by_model(seconds, workers), epoch)
 
     order: list[int | None] = [*range(models), *[None] * max(0, workers - models)]
     random.Random(seed).shuffle(order)
@@ -128,7 +130,7 @@ def test_round_robin_keeps_its_barriers_after_a_resume(
     everything = RoundRobinPolicy(seed).arrange(1, models, workers)
     finished = data.draw(st.sets(st.sampled_from(list(everything))))
     policy = RoundRobinPolicy(seed)
-    ran = simulate(policy, by_model(seconds), models, workers, finished=list(finished))
+    ran = simulate(policy, by_model(seconds, workers), finished=list(finished))
     assert [item.unit for item in ran] == [unit for unit in everything if unit not in finished]
     for later in ran:
         for earlier in ran:
@@ -181,7 +183,7 @@ def test_longest_first_takes_the_most_remaining_work(
             return unit
 
     times = times_of(seconds)
-    ran = simulate(Checked(seed), by_model(seconds), len(seconds), workers, times=times)
+    ran = simulate(Checked(seed), by_model(seconds, workers), times=times)
     assert len(ran) == len(seconds) * workers
 
 
@@ -189,25 +191,53 @@ def test_longest_first_beats_random_where_models_differ() -> None:
     seconds = [20.0] * 4 + [1.0] * 28
     bound = sum(seconds)
     longest = [
-        makespan(simulate(LongestFirstPolicy(s), by_model(seconds), 32, 4, times=times_of(seconds)))
+        makespan(simulate(LongestFirstPolicy(s), by_model(seconds, 4), times=times_of(seconds)))
         for s in range(10)
     ]
-    chance = [makespan(simulate(RandomPolicy(s), by_model(seconds), 32, 4)) for s in range(10)]
+    chance = [makespan(simulate(RandomPolicy(s), by_model(seconds, 4))) for s in range(10)]
     assert max(longest) <= 1.03 * bound
     assert sum(longest) < sum(chance)
 
 
 def test_longest_first_ties_follow_the_seed() -> None:
     orders = {
-        tuple(plain(simulate(LongestFirstPolicy(seed), lambda _: 1.0, 4, 4))) for seed in range(8)
+        tuple(plain(simulate(LongestFirstPolicy(seed), by_model([1.0] * 4, 4))))
+        for seed in range(8)
     }
     assert len(orders) > 1
-    first = simulate(LongestFirstPolicy(3), lambda _: 1.0, 4, 4)
-    assert first == simulate(LongestFirstPolicy(3), lambda _: 1.0, 4, 4)
+    first = simulate(LongestFirstPolicy(3), by_model([1.0] * 4, 4))
+    assert first == simulate(LongestFirstPolicy(3), by_model([1.0] * 4, 4))
+
+
+def alike(models: int, workers: int, seed: int, jitter: float = 0.02) -> Workload:
+    """Units of one second, give or take: no two end at the same moment."""
+    noise = np.random.default_rng(seed).normal(0, jitter, (models, workers)).clip(-0.1, 0.1)
+    return Workload(1 + noise, np.zeros(workers))
+
+
+@pytest.mark.parametrize("models", [6, 8, 10])
+def test_matching_leaves_nobody_with_a_model_met_before(models: int) -> None:
+    """Where greedy policies lose most: as many models as workers, all alike."""
+    loads = [alike(models, 8, seed) for seed in range(10)]
+    matched = [makespan(simulate(MatchingPolicy(n), each)) for n, each in enumerate(loads)]
+    chance = [makespan(simulate(RandomPolicy(n), each)) for n, each in enumerate(loads)]
+    assert max(m / each.bound() for m, each in zip(matched, loads, strict=True)) < 1.05
+    assert sum(matched) < sum(chance)
+
+
+@pytest.mark.parametrize("models", [12, 16, 32])
+def test_matching_is_near_the_bound_where_models_differ(models: int) -> None:
+    ratios = []
+    for seed in range(10):
+        seconds = np.exp(np.random.default_rng(seed).normal(0, 0.8, models)).tolist()
+        load = by_model(seconds, 8)
+        ran = simulate(MatchingPolicy(seed), load, times=times_of(seconds))
+        ratios.append(makespan(ran) / load.bound())
+    assert sum(ratios) / len(ratios) < 1.03
 
 
 def test_longest_first_survives_units_that_take_no_time() -> None:
-    ran = simulate(LongestFirstPolicy(1), lambda _: 0.0, 3, 3, times=times_of([0.0] * 3))
+    ran = simulate(LongestFirstPolicy(1), by_model([0.0] * 3, 3), times=times_of([0.0] * 3))
     assert len(ran) == 9
 
 
@@ -217,13 +247,13 @@ def test_replay_keeps_both_orders_whatever_the_durations(
     seed: int, seconds: list[float], workers: int, data: st.DataObject
 ) -> None:
     models = len(seconds)
-    ran = simulate(RandomPolicy(seed), by_model(seconds), models, workers)
+    ran = simulate(RandomPolicy(seed), by_model(seconds, workers))
     recorded = [item.unit for item in ran]
     other = data.draw(st.lists(st.floats(0.1, 30), min_size=models, max_size=models))
     done = data.draw(st.integers(0, len(recorded)))
     record = [Visit(unit.epoch, unit.model, unit.partition) for unit in recorded]
     policy = make_policy("replay", 0, record)
-    again = simulate(policy, by_model(other), models, workers, finished=recorded[:done])
+    again = simulate(policy, by_model(other, workers), finished=recorded[:done])
     replayed = [item.unit for item in again]
     for model in range(models):
         assert [u for u in replayed if u.model == model] == [
