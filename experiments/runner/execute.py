@@ -30,6 +30,7 @@ from experiments.runner.plan import PlannedRun
 from experiments.runner.supervise import Supervisor
 from experiments.runtime.local import LocalRuntime
 from experiments.runtime.process import USER_ERROR_STATUS, exit_text
+from experiments.specs.load import approaches
 from experiments.specs.model import RunSpec
 from experiments.specs.topology import CACHE_BYTES
 from experiments.telemetry.journal import Event, Journal, Tail
@@ -41,6 +42,14 @@ WORKER_BYTES = 900 * 2**20
 TABLES = 2
 """Copies of the data in a database: the loaded table and the packed one. The prepared partitions
 are another, which all approaches share."""
+
+EXPORTED = 8
+"""Copies of the data that a system outside the database makes: exported, cast to double and written
+again by the system and its readers, all uncompressed in the worst case."""
+
+JOB_BYTES = 1200 * 2**20
+"""Memory of the driver of a system in an environment of its own, and of its JVM (measured: 0.6 and
+0.4 GB)."""
 
 SPARE_BYTES = 2**30
 """Beyond the data: server files, model states, logs."""
@@ -207,6 +216,7 @@ def check_machine(specs: Sequence[RunSpec]) -> None:
     for spec in specs:
         data = _data_bytes(spec)
         memory = spec.workers * WORKER_BYTES + min(data, spec.workers * CACHE_BYTES)
+        memory += JOB_BYTES if approaches()[spec.approach].environment else 0
         available = psutil.virtual_memory().available
         if available < memory:
             raise EnvironmentFault(
@@ -217,9 +227,9 @@ def check_machine(specs: Sequence[RunSpec]) -> None:
     root = state().root
     root.mkdir(parents=True, exist_ok=True)
     prepared = {(spec.dataset, spec.workers, spec.seed): _data_bytes(spec) for spec in specs}
-    largest = max(specs, key=_data_bytes)
+    largest = max(specs, key=_copied_bytes)
     there = sum(size for part, size in prepared.items() if is_prepared(*part))
-    disk = sum(prepared.values()) - there + TABLES * _data_bytes(largest) + SPARE_BYTES
+    disk = sum(prepared.values()) - there + _copied_bytes(largest) + SPARE_BYTES
     free = shutil.disk_usage(root).free
     if free < disk:
         raise EnvironmentFault(
@@ -227,6 +237,12 @@ def check_machine(specs: Sequence[RunSpec]) -> None:
             f"{', with all data sets asked for,' if len(prepared) > 1 else ''} and {root} has "
             f"{free / 2**30:.1f} GiB free: free some, or set {STATE_VARIABLE} to another folder"
         )
+
+
+def _copied_bytes(spec: RunSpec) -> int:
+    """What a run writes beside the prepared partitions, and removes when it is done."""
+    outside = EXPORTED if approaches()[spec.approach].environment else 0
+    return (TABLES + outside) * _data_bytes(spec)
 
 
 def _data_bytes(spec: RunSpec) -> int:
