@@ -102,7 +102,6 @@ def run(job: Mapping[str, Any], say: Messages) -> None:
     for trained in result.get_all_models():
         version = job["epochs"] * job["workers"]
         kept.save(of_model[trained.getRunId()], version, models.state_of(trained.getModel()))
-    spark.stop()
     say("done")
 
 
