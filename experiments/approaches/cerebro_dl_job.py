@@ -231,11 +231,13 @@ def main() -> None:
     die_with_parent(signal.SIGKILL)
     job = json.loads(sys.stdin.readline())
     os.chdir(job["folder"])
+    say = Messages()
     try:
-        run(job, Messages())
+        run(job, say)
     except BaseException:  # noqa: BLE001 - told in full, and the process ends
         traceback.print_exc()
         sys.stderr.flush()
+        say("failed", error=traceback.format_exc())
         os._exit(1)
     os._exit(0)
 

@@ -7,11 +7,11 @@ process's own: the driver's log.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
 import subprocess
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,8 @@ class Job:
         temporary = folder / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
         self._name = environment
-        self._failures: deque[Message] = deque(maxlen=1)
+        self._folder = folder
+        self._failures: list[Message] = []
         self._process = subprocess.Popen(
             [str(python_of(environment)), "-m", module],
             cwd=folder,
@@ -96,8 +97,10 @@ class Job:
 
         Raises
         ------
+        EnvironmentFault
+            It found the disk full.
         ReproduceError
-            The job failed; its reason, if it told one, and else its log's place.
+            It failed otherwise; the message gives its reason, if it told one.
         """
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -106,11 +109,18 @@ class Job:
                 return None
             if message["event"] != "failed":
                 return message
-            self._failures.append(message)
+            # The first reason is the cause.
+            self._failures = self._failures or [message]
         how = f"the job in the environment of {self._name} ended with {self._process.wait()}"
-        if self._failures:
-            raise ReproduceError(f"{how}: {_last_line(self._failures[0]['error'])}")
-        raise ReproduceError(f"{how}; what it said is above")
+        if not self._failures:
+            raise ReproduceError(f"{how}; what it said is above")
+        reason = str(self._failures[0]["error"])
+        if os.strerror(errno.ENOSPC) in reason:
+            raise EnvironmentFault(
+                f"{self._folder}: the disk is full ({os.strerror(errno.ENOSPC)}); free some, then "
+                "give the same command again: the run begins again"
+            )
+        raise ReproduceError(f"{how}: {_last_line(reason)}")
 
     def cancel(self) -> None:
         """End the process, and with it what it started. Safe at any moment and twice."""

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from experiments.approaches.other_environment import Job
-from experiments.errors import ReproduceError
+from experiments.errors import EnvironmentFault, ReproduceError
 from experiments.paths import PACKAGE_ENVIRONMENT
 
 
@@ -44,10 +44,20 @@ def test_messages_come_in_order_until_it_is_done(tmp_path: Path, package_python:
 
 @pytest.mark.usefixtures("package_python")
 def test_a_failure_is_raised_with_its_reason(tmp_path: Path) -> None:
-    failed = {"event": "failed", "error": "Traceback …\nOSError: no space left"}
+    failed = {"event": "failed", "error": "Traceback …\nOSError: no such row"}
     with started(tmp_path, says=[failed], status=1) as job:
         job.receive()
-        with pytest.raises(ReproduceError, match=r"ended with 1: OSError: no space left"):
+        with pytest.raises(ReproduceError, match=r"ended with 1: OSError: no such row"):
+            job.receive()
+
+
+@pytest.mark.usefixtures("package_python")
+def test_a_full_disk_is_the_users_to_mend(tmp_path: Path) -> None:
+    cause = {"event": "failed", "error": "java.io.IOException: No space left on device"}
+    later = {"event": "failed", "error": "the run is over"}
+    with started(tmp_path, says=[cause, later], status=1) as job:
+        job.receive()
+        with pytest.raises(EnvironmentFault, match=f"{tmp_path}: the disk is full"):
             job.receive()
 
 

@@ -11,15 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.approaches.base import Trait, find, job
+from experiments.approaches.base import job
 from experiments.datasets import PreparedDataset, one_hot, prepare
 from experiments.models.measures import Counts
 from experiments.models.session import Session
 from experiments.runner.execute import execute
 from experiments.runner.plan import PlannedRun, RunState, planned
-from experiments.specs.load import approaches, protocols
+from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec
 from experiments.telemetry.journal import Event, read
+from tests.families import OWN
 
 CONFIGS = (
     ModelConfig("probe", 1e-2, 1e-4, 16),
@@ -35,9 +36,6 @@ PACKAGE_CONFIGS = (
 )
 """Two that a package must train as we do, without what Keras 2 draws or averages otherwise
 (dropout, batch normalization), and one that diverges."""
-
-OWN = [name for name in approaches() if Trait.PACKAGE not in find(name).traits]
-"""Approaches that are our own from end to end."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from experiments.runner.plan import RunState, planned
 from experiments.specs.load import approaches, experiments, protocols
 from experiments.specs.model import DatasetSpec, ModelConfig
 from experiments.telemetry.journal import read
-from tests.contracts.conftest import OWN, Finished, contract_spec
+from tests.contracts.conftest import Finished, contract_spec
+from tests.families import OWN
 
 Runs = Callable[..., Finished]
 

@@ -13,16 +13,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from experiments.approaches.base import Trait, find
 from experiments.models import codec
 from experiments.models.measures import roc_area
 from experiments.mop import invariants
 from experiments.mop.visits import visits
-from experiments.specs.load import approaches
 from tests.contracts.conftest import Finished
+from tests.families import PACKAGES
 from tests.faults.harness import replayed
 
-PACKAGES = [name for name in approaches() if Trait.PACKAGE in find(name).traits]
 Runs = Callable[..., Finished]
 
 

@@ -6,14 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.approaches.base import Trait, find
-from experiments.specs.load import approaches
 from tests.contracts.conftest import contract_spec
+from tests.families import OWN, PACKAGES
 from tests.faults.harness import DRIVER, FaultyRun, Kill, random_kills, small_spec
 
 RUNS, KILLS = 4, 5
-PACKAGES = [name for name in approaches() if Trait.PACKAGE in find(name).traits]
-OWN = [name for name in approaches() if name not in PACKAGES]
 
 
 @pytest.mark.parametrize("seed", range(RUNS))
