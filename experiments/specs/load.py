@@ -29,7 +29,8 @@ class ApproachRow:
     ----------
     policy : its own default, before the experiment's.
     environment : where its system lives, if that is not the main environment.
-    settings : what only this approach can be told; ``at`` has other values of them for a scale.
+    settings : what only this approach can be told.
+    at : by scale, other values of them.
     """
 
     id: str
@@ -90,7 +91,7 @@ def approaches() -> Mapping[str, ApproachRow]:
             row.get("policy"),
             row.get("environment"),
             row.get("settings", {}),
-            {scale: row[scale] for scale in SCALES if scale in row},
+            row.get("at", {}),
         )
         for key, row in _read("approaches").items()
     }
