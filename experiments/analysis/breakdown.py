@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from experiments.analysis import panels, tidy
 from experiments.analysis.labels import (
     ApproachLabel,
+    absences,
     count,
     dataset_title,
     settings_notes,
@@ -202,6 +203,7 @@ def _heading(breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> 
         notes=(
             *_notes(breakdown, paper),
             *settings_notes((one.spec for one in runs), _titles(breakdown)),
+            *absences([spec.experiment], spec.scale),
         ),
     )
 

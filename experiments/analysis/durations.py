@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from experiments.analysis.runs import Run
 from experiments.errors import DataError
 
@@ -25,6 +27,18 @@ def etl(run: Run) -> float:
     if not found:
         raise DataError(f"{run.folder}: the journal has no stage 'etl'")
     return sum(found)
+
+
+def reading(run: Run) -> float:
+    """Seconds of the ETL in which workers read page files, over all starts; of the slowest worker.
+
+    What a worker that died reads again, in an epoch, is not part of it. 0 where nobody reads so.
+    """
+    total: dict[int | None, float] = defaultdict(float)
+    for event in run.events:
+        if event.phase == "etl.read" and event.epoch is None:
+            total[event.worker] += event.seconds
+    return max(total.values(), default=0.0)
 
 
 def execution(run: Run) -> float:

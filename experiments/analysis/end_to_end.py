@@ -53,6 +53,7 @@ def table(
         ``interrupted`` whether a run of it was: its times hold work that was done twice
         ``etl_s, exec_s, epoch_s`` seconds (:mod:`.durations`), means over the seeds; each with
         ``_low`` and ``_high``, the smallest and largest over the seeds
+        ``read_s`` and so on: how much of ``etl_s`` workers read page files
         ``relative_to`` the approach that both sides are measured by: the fastest of ours that the
         paper has too, or the fastest of ours
         ``relative, relative_low, relative_high`` execution time over that approach's with the same
@@ -137,7 +138,7 @@ def _ours(repeats: Mapping[int, Run], base: Mapping[int, float]) -> dict[str, An
         "runs": ";".join(run.name for run in repeats.values()),
         "interrupted": any(durations.interrupted(run) for run in repeats.values()),
     }
-    for name, measure in TIMES.items():
+    for name, measure in {**TIMES, "read": durations.reading}.items():
         cells |= _spread(f"{name}_s", [measure(run) for run in repeats.values()])
     shared = [seed for seed in repeats if seed in base]
     cells |= _spread("relative", [durations.execution(repeats[s]) / base[s] for s in shared])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from experiments.specs.load import approaches, left_out
+
 
 class ApproachLabel(Protocol):
     """How figures name an approach; the rows of ``specs/approaches.toml`` are such labels.
@@ -68,6 +70,16 @@ def settings_notes(specs: Iterable[OwnSettings], titles: Mapping[str, str]) -> t
         for name, value in spec.settings.items()
     }
     return tuple(sorted(found))
+
+
+def absences(experiments: Iterable[str], scale: str) -> list[str]:
+    """A sentence for every approach that is left out of one of these experiments, and why."""
+    return [
+        f"{approaches()[each.approach].title} was not run in {experiment} at {scale} scale: "
+        f"{each.reason}."
+        for experiment in experiments
+        for each in left_out(experiment, scale)
+    ]
 
 
 def count(number: int, noun: str) -> str:

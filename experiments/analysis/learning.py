@@ -11,6 +11,7 @@ from experiments.analysis import curves, lines, measures, slower
 from experiments.analysis.labels import (
     PAPER_DATASETS,
     ApproachLabel,
+    absences,
     count,
     dataset_title,
     stand_in,
@@ -50,7 +51,7 @@ def figure(
         ),
         rows=[_row(table, experiment, paper) for experiment in experiments],
         styles=_styles(table, labels, paper),
-        notes=_notes(table, experiments, paper, seeds),
+        notes=[*_notes(table, experiments, paper, seeds), *absences(experiments, scale)],
     )
 
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from experiments.analysis import end_to_end, panels, sheet
 from experiments.analysis.labels import (
     PAPER_DATASETS,
+    absences,
     count,
     dataset_title,
     settings_notes,
@@ -58,6 +59,7 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
     papers = [end_to_end.paper_table(experiment, references) for experiment in experiments]
     titles = dict(zip(table["approach"], table["title"], strict=True))
     remarks = [paper.remark for paper in papers if paper is not None and paper.remark]
+    remarks += absences(experiments, first.spec.scale)
     return sheet.draw(
         title=(
             f"Table 6 · End-to-end time and resources · {first.evidence}, {first.spec.scale} scale"
@@ -211,6 +213,16 @@ def _footnotes(table: pd.DataFrame, notes: _Notes, remarks: Iterable[str]) -> li
         lines.append(
             "Under another name in the paper: "
             + ", ".join(f"{title} stands beside its {row}" for title, row in pairs)
+            + "."
+        )
+    reading = table[table["read_s"] > 0]
+    if len(reading):
+        lines.append(
+            "Of the ETL, reading page files: "
+            + ", ".join(
+                f"{row.title} {seconds(row.read_s)} s ({dataset_title(row.dataset)})"
+                for row in reading.itertuples(index=False)
+            )
             + "."
         )
     lines += remarks

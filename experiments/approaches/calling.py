@@ -38,7 +38,7 @@ class CallingApproach:
 
     def __init__(self, context: RunContext) -> None:
         self.context = context
-        self.cluster = in_database.cluster_of(context)
+        self.cluster = in_database.cluster_of(context.topology)
         self.call: Call | None = None
 
     def prepare(self) -> None:

@@ -40,7 +40,7 @@ class Approach:
         python_of(PACKAGE_ENVIRONMENT)
         self._java = java.home()
         self._context = context
-        self._cluster = in_database.cluster_of(context)
+        self._cluster = in_database.cluster_of(context.topology)
         self._folder = context.topology.nodes[0].data / PACKAGE_ENVIRONMENT
         self._job: Job | None = None
 

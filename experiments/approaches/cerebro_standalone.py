@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from experiments.approaches import hopping, partition_files
+from experiments.approaches import hopping, partition_files, shard
 from experiments.approaches.base import RunContext, Trait
 from experiments.approaches.dask_client import connect, worker_name
+from experiments.approaches.shard import Shard
 from experiments.errors import ServerDied
 from experiments.models.worker import Report
 from experiments.specs.topology import SCHEDULER
@@ -39,7 +40,7 @@ class Approach:
 
     def train(self) -> None:
         """Connect to the workers and hop."""
-        self._remote = DaskWorkers(self._context)
+        self._remote = DaskWorkers(self._context, shard.file_shards(self._context))
         self._executor = hopping.HoppingExecutor(self._context, self._remote)
         hopping.train(self._context, self._executor)
 
@@ -56,19 +57,30 @@ class DaskWorkers:
     """Steps as futures pinned to workers; implements :class:`hopping.Remote`.
 
     All calls share one client, which is replaced when the scheduler has died.
+
+    Parameters
+    ----------
+    shards : where each worker's rows come from.
     """
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, context: RunContext, shards: Sequence[Shard]) -> None:
         self._topology = context.topology
-        self._dataset = str(context.dataset.root)
-        self._block_bytes = context.spec.protocol.buffer_bytes
+        self._shards = shards
         self._client: Any = None
         self._cancelled = False
         self._running: set[Any] = set()
         self._lock = threading.Lock()
 
+    def load(self, worker: int) -> Report:
+        """Have a worker import what reading its shard takes."""
+        return self._on(worker, partition_files.load, self._shards[worker])
+
+    def ready(self, worker: int) -> Report:
+        """Have a worker bring its shard into its process, where that is to be done."""
+        return self._on(worker, partition_files.ready, self._shards[worker])
+
     def warm(self, worker: int, job: Mapping[str, Any]) -> Report:
-        return self._on(worker, partition_files.warm, job)
+        return self._on(worker, partition_files.warm, job, self._shards[worker])
 
     def create(self, worker: int, job: Mapping[str, Any], target: str) -> Report:
         return self._on(worker, partition_files.create, job, target)
@@ -81,11 +93,9 @@ class DaskWorkers:
             partition_files.run_unit,
             kind,
             job,
-            self._dataset,
-            worker,
+            self._shards[worker],
             source,
             target,
-            self._block_bytes,
         )
 
     def cancel(self) -> None:
@@ -120,7 +130,9 @@ class DaskWorkers:
             future = client.submit(
                 function,
                 *arguments,
-                workers=[worker_name(worker)],
+                # By its address: a name that is not there now would be taken for that of a host,
+                # and once it is there again, any worker on its host would do.
+                workers=[self._topology.worker(worker)],
                 allow_other_workers=False,
                 pure=False,
                 retries=0,

@@ -21,7 +21,7 @@ class Approach:
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
-        self._cluster = in_database.cluster_of(context)
+        self._cluster = in_database.cluster_of(context.topology)
         self._queries: TargetedQueries | None = None
         self._executor: hopping.HoppingExecutor | None = None
 

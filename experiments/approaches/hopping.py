@@ -89,13 +89,27 @@ class HoppingExecutor:
             (each["model"]["architecture"], each["model"]["batch_size"]): each
             for each in self._jobs
         }
-        pending = [
-            (worker, lane.submit(self._warm, worker, each))
-            for each in shapes.values()
+        for each in shapes.values():
+            self.everywhere(partial(self._warm, each))
+
+    def everywhere(self, step: Callable[[int], Report]) -> list[Report]:
+        """Do a step on all workers at once, again on one that dies meanwhile; journal its spans."""
+        return self.end(self.begin(step))
+
+    def begin(self, step: Callable[[int], Report]) -> list[Future[Report]]:
+        """Start a step on all workers; what is asked of a worker later waits for it."""
+        return [
+            lane.submit(self._again, partial(step, worker))
             for worker, lane in enumerate(self._lanes)
         ]
-        for worker, future in pending:
-            self._journal(future.result(), worker=worker)
+
+    def end(self, pending: list[Future[Report]]) -> list[Report]:
+        """Wait for a step on all workers and journal its spans."""
+        reports = []
+        for worker, future in enumerate(pending):
+            reports.append(future.result())
+            self._journal(reports[-1], worker=worker)
+        return reports
 
     def create_states(self) -> None:
         """Write the initial state of every model that has none, spread over the workers.
@@ -116,12 +130,14 @@ class HoppingExecutor:
         for worker, model, future in pending:
             self._journal(future.result(), worker=worker, model=model)
 
-    def _warm(self, worker: int, work: Mapping[str, Any]) -> Report:
-        warm = partial(self._remote.warm, worker, work)
+    def _warm(self, work: Mapping[str, Any], worker: int) -> Report:
+        return self._remote.warm(worker, work)
+
+    def _again(self, step: Callable[[], Report]) -> Report:
         try:
-            return warm()
+            return step()
         except ServerDied as died:
-            return self._recovery.back(warm, died)
+            return self._recovery.back(step, died)
 
     def _run(self, unit: Unit, kind: str, version: int) -> UnitResult | Lost:
         """A unit whose worker died while nothing ran there waits for it and is not lost."""

@@ -11,6 +11,7 @@ from experiments.approaches.base import RunContext
 from experiments.approaches.recovery import Recovery
 from experiments.datasets import SPLITS
 from experiments.specs.secrets import Secrets
+from experiments.specs.topology import Topology
 from experiments.telemetry.journal import Span
 from experiments.warehouse.cluster import Cluster
 from experiments.warehouse.dialect import PACKED_COLUMNS, RAW_COLUMNS, Segment
@@ -22,9 +23,8 @@ CONNECT_SECONDS = 5.0
 T = TypeVar("T")
 
 
-def cluster_of(context: RunContext) -> Cluster:
-    """The database that the topology describes."""
-    topology = context.topology
+def cluster_of(topology: Topology) -> Cluster:
+    """The database that a topology describes."""
     return Cluster(
         coordinator=topology.coordinator,
         segments=tuple(

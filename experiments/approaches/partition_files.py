@@ -1,24 +1,29 @@
-"""Units on partitions that lie in files: what a worker process does outside the database.
+"""Units outside the database: what a worker process does with its shard.
 
-These functions run inside worker processes (Dask's, and whatever reads partitions as arrays). One
-:class:`~experiments.models.worker.UnitWorker` lives as long as the process.
+These functions run inside worker processes (Dask's, and whatever has rows as arrays). One
+:class:`~experiments.models.worker.UnitWorker` lives as long as the process, on the framework that
+its jobs name under ``framework`` (TensorFlow where they name none), and so do the rows that it
+keeps.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from experiments.datasets import Partition, PreparedDataset, one_hot
+from experiments.approaches.shard import Shard, laps
+from experiments.errors import NotBegun, ServerDied
 from experiments.files import write_atomically
+from experiments.models import rank
+from experiments.models.buffers import BufferCache
+from experiments.models.process_group import Group
 from experiments.models.session import Session
-from experiments.models.worker import TRAIN, Report, Rows, UnitWorker, merge
+from experiments.models.worker import TRAIN, Report, UnitWorker, merge
 from experiments.specs.topology import CACHE_BYTES, CACHE_BYTES_VARIABLE
 
 _cancelled = threading.Event()
@@ -28,9 +33,18 @@ class Cancelled(Exception):
     """The driver asked for the unit to stop."""
 
 
+def _worker(job: Mapping[str, Any]) -> UnitWorker:
+    return _worker_on(job.get("framework", "tensorflow"))
+
+
 @functools.lru_cache(maxsize=1)
-def _worker() -> UnitWorker:
-    session = Session(int(os.environ.get(CACHE_BYTES_VARIABLE, str(CACHE_BYTES))))
+def _cache() -> BufferCache:
+    return BufferCache(int(os.environ.get(CACHE_BYTES_VARIABLE, str(CACHE_BYTES))))
+
+
+@functools.lru_cache(maxsize=1)
+def _worker_on(framework: str) -> UnitWorker:
+    session = Session(_cache(), framework)
     session.between_batches = _check_cancelled
     return UnitWorker(session)
 
@@ -45,52 +59,86 @@ def cancel() -> None:
     _cancelled.set()
 
 
-def warm(job: Mapping[str, Any]) -> Report:
-    """Build the job's model in this process."""
-    return _worker().warm(job)
+def load(shard: Shard) -> Report:
+    """Import what reading a shard takes."""
+    return shard.load()
+
+
+def ready(shard: Shard) -> Report:
+    """Bring a shard into this process, as far as it is to be there before a unit."""
+    return shard.ready(_cache(), _check_cancelled)
+
+
+def warm(job: Mapping[str, Any], shard: Shard) -> Report:
+    """Have the shard ready and the job's model built in this process."""
+    return merge([ready(shard), _worker(job).warm(job)])
 
 
 def create(job: Mapping[str, Any], target: str) -> Report:
     """Write an initial state to a file."""
-    return _worker().create(job, lambda state: write_atomically(Path(target), state))
+    return _worker(job).create(job, lambda state: write_atomically(Path(target), state))
 
 
 def run_unit(
     kind: str,
     job: Mapping[str, Any],
-    dataset: str,
-    partition: int,
+    shard: Shard,
     source: str,
     target: str | None,
-    block_bytes: int,
 ) -> Report:
-    """Load a state, train or evaluate one partition, dump the state.
+    """Load a state, train or evaluate one shard, dump the state.
 
     Parameters
     ----------
-    dataset : folder of the prepared data set.
     source, target : files of the state before and after; an evaluation has no target.
-    block_bytes : of the rows that are read, and cached, at once.
+
+    Raises
+    ------
+    NotBegun
+        What the rows come from is gone, and nothing was done yet.
+    ServerDied
+        It went away in the middle.
     """
-    worker = _worker()
-    reports = [worker.load_file(job, Path(source))]
+    worker = _worker(job)
+    try:
+        reports = [ready(shard)]
+    except ServerDied as died:
+        raise NotBegun(str(died)) from died
+    reports.append(worker.load_file(job, Path(source)))
     worker.start(kind, job)
-    data = _open(dataset)
-    part = data.partition("train" if kind == TRAIN else "valid", partition)
-    block = max(1, block_bytes // part.x[0].nbytes)
-    for start in range(0, len(part.y), block):
-        key = (dataset, kind, partition, start)
-        worker.feed(kind, key, functools.partial(_read, part, start, start + block, data.classes))
+    with contextlib.closing(shard.blocks(kind)) as blocks:
+        for block in blocks:
+            worker.feed(kind, *block)
     reports.append(worker.finish(kind))
     if target is not None:
         reports.append(worker.dump(lambda state: write_atomically(Path(target), state)))
     return merge(reports)
 
 
-@functools.lru_cache(maxsize=4)
-def _open(dataset: str) -> PreparedDataset:
-    return PreparedDataset.open(Path(dataset))
+def train_rank(
+    job: Mapping[str, Any],
+    shard: Shard,
+    group: Group,
+    batch: int,
+    rows: Sequence[int],
+    source: str,
+    target: str | None,
+) -> Report:
+    """Train for an epoch as one rank of a group; worker i is rank i.
 
-
-def _read(part: Partition, start: int, stop: int, classes: int) -> Rows:
-    return np.array(part.x[start:stop]), one_hot(np.array(part.y[start:stop]), classes)
+    Parameters and errors as :func:`run_unit` and :func:`experiments.models.rank.train`.
+    """
+    reports = [ready(shard)]
+    reports.append(
+        rank.train(
+            _worker(job),
+            job,
+            group,
+            batch,
+            Path(source),
+            functools.partial(laps, shard, TRAIN),
+            rows,
+            functools.partial(write_atomically, Path(target)) if target is not None else None,
+        )
+    )
+    return merge(reports)

@@ -11,7 +11,18 @@ from experiments.analysis.notebooks import Parameters, why_stale
 from experiments.cli.progress import duration
 from experiments.errors import UserError
 from experiments.runner.plan import PlannedRun, RunState
-from experiments.specs.load import ExperimentRow, FigureRow, experiments, figures
+from experiments.specs.load import (
+    ExperimentRow,
+    FigureRow,
+    LeftOut,
+    approaches,
+    experiments,
+    figures,
+    left_out,
+)
+
+LEFT_OUT = "left out"
+"""The state of what will not be run at this scale."""
 
 EVIDENCE = "measured"
 """Every experiment that exists so far trains for real at every scale."""
@@ -39,7 +50,10 @@ def render_list(scale: str, plan: Plan, as_json: bool) -> str:
             continue
         done = [run for run in own if run.state is RunState.DONE]
         seconds = sum(run.seconds or 0 for run in done) or None
-        rows.append(_row("experiment", experiment, f"{len(done)} of {len(own)} runs", seconds))
+        state = f"{len(done)} of {len(own)} runs"
+        for each in left_out(experiment.id, scale):
+            state += f"; without {approaches()[each.approach].title}: {each.reason}"
+        rows.append(_row("experiment", experiment, state, seconds))
     if as_json:
         return json.dumps({"scale": scale, "rows": rows}, indent=1)
     lines = [("kind", "id", "place in the paper", "evidence", "last took", "what", "state")]
@@ -95,26 +109,31 @@ def _row(
     }
 
 
-def render_plan(runs: Sequence[PlannedRun], as_json: bool) -> str:
-    """Runs in order: would it run, and why."""
+def render_plan(runs: Sequence[PlannedRun], absent: Sequence[LeftOut], as_json: bool) -> str:
+    """Runs in order: would it run, and why; then what is left out, and why."""
     if as_json:
-        return json.dumps(
-            [
-                {
-                    "run": run.name,
-                    "state": run.state.value,
-                    "reason": run.reason,
-                    "spec": run.spec.to_json(),
-                    "fingerprint": run.parts,
-                }
-                for run in runs
-            ],
-            indent=1,
-        )
+        rows: list[dict[str, Any]] = [
+            {
+                "run": run.name,
+                "state": run.state.value,
+                "reason": run.reason,
+                "spec": run.spec.to_json(),
+                "fingerprint": run.parts,
+            }
+            for run in runs
+        ]
+        rows += [{"run": _name(each), "state": LEFT_OUT, "reason": each.reason} for each in absent]
+        return json.dumps(rows, indent=1)
     lines = [("run", "state", "why")]
     lines += [(run.name, run.state.value, run.reason) for run in runs]
+    lines += [(_name(each), LEFT_OUT, each.reason) for each in absent]
     todo = sum(run.state is not RunState.DONE for run in runs)
     return f"{_table(lines)}\n{todo} of {len(runs)} runs to do, in this order"
+
+
+def _name(absent: LeftOut) -> str:
+    """What the names of its runs would begin with."""
+    return f"{absent.experiment}-{absent.approach}-{absent.scale}"
 
 
 def _table(lines: Sequence[Sequence[str]]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from experiments import __version__
 from experiments.errors import ReproduceError, SpecError, UserError
-from experiments.specs.load import SCALES, experiments, figures, nearest, protocols
+from experiments.specs.load import SCALES, experiments, figures, left_out, nearest, protocols
 
 if TYPE_CHECKING:
     from experiments.runner.plan import PlannedRun
@@ -182,7 +182,8 @@ def _plan(options: argparse.Namespace) -> int:
 
     _check(options)
     wanted, _ = _wanted(options)
-    print(render_plan(_plan_runs(options, wanted), as_json=options.json))
+    absent = [each for name in wanted for each in left_out(name, options.scale)]
+    print(render_plan(_plan_runs(options, wanted), absent, as_json=options.json))
     return 0
 
 

@@ -47,8 +47,9 @@ class Session:
 
     Parameters
     ----------
-    buffer_budget : bytes of decoded data that :attr:`buffers` may hold.
-    framework : ``tensorflow`` or ``torch``; imported at the first use of a model that needs it.
+    buffers : keeps decoded data; or how many bytes of it may be kept.
+    framework : as :func:`experiments.models.steps.make_step` takes it; imported at the first use of
+        a model that needs it.
 
     Attributes
     ----------
@@ -57,8 +58,8 @@ class Session:
     builds : models built so far.
     """
 
-    def __init__(self, buffer_budget: int, framework: str = "tensorflow") -> None:
-        self.buffers = BufferCache(buffer_budget)
+    def __init__(self, buffers: int | BufferCache, framework: str = "tensorflow") -> None:
+        self.buffers = BufferCache(buffers) if isinstance(buffers, int) else buffers
         self.between_batches: Callable[[], None] | None = None
         self.builds = 0
         self._framework = framework
@@ -72,6 +73,11 @@ class Session:
     def traces(self) -> int:
         """How often a model's code was turned into a graph so far."""
         return sum(step.traces for step in self._steps.values())
+
+    @property
+    def step(self) -> Step:
+        """The step of the loaded model, for what only its framework can do."""
+        return self._step(self._clean())
 
     def warm(self, job: Mapping[str, Any]) -> bool:
         """Import, build, compile and trace what this job needs; whether anything was to be done.

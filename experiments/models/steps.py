@@ -23,6 +23,9 @@ BETA_1 = 0.9
 BETA_2 = 0.999
 EPSILON = 1e-7
 
+DDP = "ddp"
+"""The framework torch as one rank among several (:mod:`experiments.models.steps_ddp`)."""
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -96,7 +99,8 @@ def make_step(framework: str, architecture: str, input_shape: Sequence[int], cla
 
     Parameters
     ----------
-    framework : ``tensorflow`` or ``torch``; an architecture that is bound to one keeps that.
+    framework : ``tensorflow``, ``torch`` or :data:`DDP`. An architecture that NumPy trains is
+        trained by NumPy on the first two; on the third by torch, since NumPy has no ranks.
 
     Raises
     ------
@@ -105,6 +109,11 @@ def make_step(framework: str, architecture: str, input_shape: Sequence[int], cla
     """
     from experiments.models import architectures
 
+    if framework == DDP:
+        frameworks.start("torch")
+        from experiments.models.steps_ddp import DataParallelStep
+
+        return DataParallelStep(architectures.build(architecture, input_shape, classes))
     if architectures.framework_of(architecture, framework) == "numpy":
         from experiments.models.steps_numpy import LinearStep
 

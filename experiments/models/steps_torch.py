@@ -65,8 +65,11 @@ class TorchStep:
         gradients = torch.autograd.grad(losses.mean(), self._trainable)
         with torch.no_grad():
             self._apply_adam(list(gradients))
-            self._loss_sum += losses.sum()
-            self._correct += _top1(logits, labels.argmax(1))
+            self._count(losses, logits, labels)
+
+    def _count(self, losses: Any, logits: Any, labels: Any) -> None:
+        self._loss_sum += losses.sum()
+        self._correct += _top1(logits, labels.argmax(1))
 
     def _apply_adam(self, gradients: list[Any]) -> None:
         """One step of Adam on ``gradient + 2 λ w``, in Keras' arrangement of the formula."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,22 @@ from experiments.telemetry.journal import Span, number
 
 Rows = tuple[npt.NDArray[np.float32], npt.NDArray[np.int16]]
 """A block: x float32 [n, *input_shape] and y int16 one-hot [n, classes]."""
+
+
+class Block(NamedTuple):
+    """Rows that a process trains on as a whole: what :meth:`UnitWorker.feed` takes.
+
+    Attributes
+    ----------
+    key : names the block in the process's buffer cache.
+    read : makes the block if it is not cached.
+    rows : how many of its rows count, from the first on.
+    """
+
+    key: Hashable
+    read: Callable[[], Rows]
+    rows: int
+
 
 Report = dict[str, Any]
 """JSON-able answer of a step: ``spans`` as [phase, start_ns, end_ns, bytes], ``counters`` and, at
@@ -110,29 +126,37 @@ class UnitWorker:
             self.session.evaluate_start(job["model"])
         self._clock.lap(kind)
 
-    def feed(self, kind: str, key: Hashable, rows: Callable[[], Rows] | None) -> int:
-        """Train or evaluate one block; its number of rows.
+    def feed(
+        self,
+        kind: str,
+        key: Hashable,
+        read: Callable[[], Rows] | None,
+        rows: int | None = None,
+    ) -> int:
+        """Train or evaluate one block; the number of its rows that counted.
 
         Parameters
         ----------
         key : names the block in this process's buffer cache.
-        rows : makes the block if it is not cached; None where the caller knows that it is.
+        read : makes the block if it is not cached; None where the caller knows that it is.
+        rows : how many of its rows count, from the first on; None for all.
         """
         block = self.session.buffers.get(key)
         if block is None:
-            if rows is None:
+            if read is None:
                 raise KeyError(f"block {key!r} is not in the buffer cache")
-            block = rows()
+            block = read()
             self.session.buffers.put(key, *block)
             self._clock.lap("data_transmission", block[0].nbytes + block[1].nbytes)
         else:
             self._clock.lap("data_transmission")
+        x, y = block[0][:rows], block[1][:rows]
         if kind == TRAIN:
-            self.session.train_rows(*block)
+            self.session.train_rows(x, y)
         else:
-            self.session.evaluate_rows(*block)
+            self.session.evaluate_rows(x, y)
         self._clock.lap(kind)
-        return len(block[1])
+        return len(y)
 
     def finish(self, kind: str) -> Report:
         """End the unit: rows, mean loss and, for an evaluation, the errors."""

@@ -92,7 +92,7 @@ def plan(
     for experiment in experiment_ids:
         if experiment not in experiments():
             raise nearest("experiment", experiment, experiments())
-        for row, number in itertools.product(approaches_of(experiment), range(repeat)):
+        for row, number in itertools.product(approaches_of(experiment, scale), range(repeat)):
             spec = run_spec(
                 experiment,
                 row.id,

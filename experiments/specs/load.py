@@ -22,6 +22,16 @@ GRID = ("architecture", "learning_rate", "regularization", "batch_size")
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """An approach that takes part in an experiment, but not at this scale."""
+
+    approach: str
+    experiment: str
+    scale: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class ApproachRow:
     """A row of ``approaches.toml``.
 
@@ -43,6 +53,7 @@ class ApproachRow:
     environment: str | None
     settings: Mapping[str, Any]
     at: Mapping[str, Mapping[str, Any]]
+    left_out: tuple[LeftOut, ...]
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,7 @@ def approaches() -> Mapping[str, ApproachRow]:
             row.get("environment"),
             row.get("settings", {}),
             row.get("at", {}),
+            tuple(LeftOut(key, **each) for each in row.get("left_out", ())),
         )
         for key, row in _read("approaches").items()
     }
@@ -118,9 +130,17 @@ def protocols() -> Mapping[str, Protocol]:
     return {name: Protocol.from_row(name, row) for name, row in _read("protocols").items()}
 
 
-def approaches_of(experiment: str) -> tuple[ApproachRow, ...]:
-    """The approaches that take part in an experiment, in the order of the file."""
-    return tuple(row for row in approaches().values() if experiment in row.experiments)
+def approaches_of(experiment: str, scale: str | None = None) -> tuple[ApproachRow, ...]:
+    """The approaches that take part in an experiment, at a scale or at any; in the file's order."""
+    absent = {each.approach for each in left_out(experiment, scale)} if scale else set()
+    rows = (row for row in approaches().values() if experiment in row.experiments)
+    return tuple(row for row in rows if row.id not in absent)
+
+
+def left_out(experiment: str, scale: str) -> tuple[LeftOut, ...]:
+    """The approaches that take part in an experiment, but not at this scale, and why."""
+    every = (each for row in approaches().values() for each in row.left_out)
+    return tuple(each for each in every if (each.experiment, each.scale) == (experiment, scale))
 
 
 def grid(experiment: str, scale: str) -> tuple[ModelConfig, ...]:

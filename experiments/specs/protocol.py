@@ -19,7 +19,7 @@ _BUILT: Mapping[str, tuple[object, ...]] = {
     "rebuild_on_hop": (False,),
     "reset_optimizer": (False,),
     "caches": (True, False),
-    "ddp_batch": ("global",),
+    "ddp_batch": ("global", "per-rank"),
     "search_feedback": ("shared",),
 }
 """What this version can do, for the switches that have a list of values."""
@@ -38,7 +38,8 @@ class Protocol:
     rebuild_on_hop : build the model anew for every unit.
     reset_optimizer : forget Adam's moments at every hop.
     caches : keep decoded buffers in the process that trains.
-    ddp_batch : whether the batch size is of all ranks together (``global``) or of one alone.
+    ddp_batch : whether the batch size is of all ranks together (``global``) or of each alone
+        (``per-rank``, as in the original release).
     search_feedback : whether every approach is searched with the same configurations (``shared``).
     """
 

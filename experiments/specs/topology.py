@@ -118,6 +118,11 @@ class Topology:
         address, port = self.nodes[0].endpoint(SPARK_MASTER)
         return f"spark://{address}:{port}"
 
+    def worker(self, index: int) -> str:
+        """Address of a worker as Dask writes it."""
+        address, port = self.nodes[index].endpoint(WORKER)
+        return f"tls://{address}:{port}"
+
     def nodes_of(self, role: str) -> tuple[Node, ...]:
         """Nodes that carry ``role``."""
         return self.nodes[:1] if role in FIRST_NODE_ROLES else self.nodes

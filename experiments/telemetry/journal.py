@@ -72,10 +72,11 @@ class Event:
     """One line of the journal.
 
     ``kind`` is ``span`` (has phase, start_ns, end_ns, bytes), or a mark: ``run_started``,
-    ``stage`` (name and seconds of a part of the driver's work), ``epoch_started``,
-    ``unit_started``, ``unit_finished``, ``unit_failed``, ``unit_lost`` (its worker died and is
-    back; the unit starts again), ``merged``, ``evaluated``, ``epoch_finished``, ``run_finished``,
-    ``interrupted``; and in a run's ``restarts.jsonl``, ``restarted`` (a role that had died).
+    ``stage`` (name and seconds of a part of the driver's work), ``shard_read`` (bytes that a worker
+    of Direct Access holds), ``epoch_started``, ``unit_started``, ``unit_finished``,
+    ``unit_failed``, ``unit_lost`` (its worker died and is back; the unit starts again), ``merged``,
+    ``evaluated``, ``epoch_finished``, ``run_finished``, ``interrupted``; and in a run's
+    ``restarts.jsonl``, ``restarted`` (a role that had died).
     ``detail`` holds what only this kind has.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.specs.load import approaches
+from experiments.specs.load import approaches_of
 from experiments.specs.model import DatasetSpec
 from tests.analysis.synthetic_runs import STANDALONE_S, Measures, spec, typical, write_run
 
@@ -35,19 +35,24 @@ def experiment(
     *,
     epochs: int,
     seeds: Iterable[int] = (1,),
-    of: Iterable[str] = tuple(approaches()),
+    of: Iterable[str] | None = None,
     changed: Mapping[str, Measures] = {},
+    scale: str = "smoke",
 ) -> list[Path]:
-    """Runs of an experiment, in which MA learns slower unless ``changed`` says otherwise."""
+    """Runs of an experiment, in which MA learns slower unless ``changed`` says otherwise.
+
+    ``of`` names the approaches; without it those that take part.
+    """
     dataset, classes = DATASETS[name]
     folders = []
-    for approach in of:
+    for approach in [row.id for row in approaches_of(name, scale)] if of is None else of:
         for seed in seeds:
             run = spec(
                 experiment=name,
                 approach=approach,
                 seed=seed,
                 epochs=epochs,
+                scale=scale,
                 dataset=DatasetSpec(dataset, 2400, 800),
             )
             rate = (0.2 if approach == "ma" else 0.6) + seed / 100

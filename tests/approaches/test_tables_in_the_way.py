@@ -39,7 +39,7 @@ def context(state_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture
 def cluster(context: RunContext) -> Cluster:
     """All tables as they must be."""
-    made = in_database.cluster_of(context)
+    made = in_database.cluster_of(context.topology)
     in_database.prepare(context, made)
     return made
 

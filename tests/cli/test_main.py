@@ -14,6 +14,7 @@ from experiments.cli import reproduce
 from experiments.cli.main import main
 from experiments.cli.progress import duration
 from experiments.errors import ReproduceError
+from experiments.specs.load import left_out
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,24 @@ def test_plan_says_what_would_run_and_why(capsys: pytest.CaptureFixture[str]) ->
     assert {run["reason"] for run in runs} == {"has not been run"}
     assert main(["--plan", "--experiment", "breakdown", "--scale", "smoke"]) == 0
     assert f"{len(runs)} of {len(runs)} runs to do" in capsys.readouterr().out
+
+
+def test_what_is_left_out_is_told_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    [absent] = [each for each in left_out("e2e-criteo", "paper") if each.approach == "pytorch-ddp"]
+    asked = ["--plan", "--experiment", "e2e-criteo", "--scale", "paper"]
+    assert main([*asked, "--json"]) == 0
+    runs = {run["run"]: run for run in json.loads(capsys.readouterr().out)}
+    told = runs["e2e-criteo-pytorch-ddp-paper"]
+    assert (told["state"], told["reason"]) == ("left out", absent.reason)
+    would_run = {run["spec"]["approach"] for run in runs.values() if "spec" in run}
+    assert "ctq" in would_run
+    assert "pytorch-ddp" not in would_run
+    assert main(asked) == 0
+    assert absent.reason in capsys.readouterr().out
+    assert main(["--list", "--scale", "paper"]) == 0
+    assert f"without PyTorchDDP: {absent.reason}" in capsys.readouterr().out
+    assert main(["--plan", "--experiment", "e2e-criteo", "--scale", "laptop", "--json"]) == 0
+    assert "pytorch-ddp" in {r["spec"]["approach"] for r in json.loads(capsys.readouterr().out)}
 
 
 def test_repeats_are_runs_with_other_seeds(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from experiments.approaches.base import find
+from experiments.approaches.base import Trait, find
 from experiments.models.measures import roc_area
 from experiments.paths import state
 from experiments.runner.execute import execute
 from experiments.runner.plan import RunState, planned
-from experiments.specs.load import approaches, experiments, protocols
+from experiments.specs.load import SCALES, approaches, experiments, protocols
 from experiments.specs.model import DatasetSpec, ModelConfig
 from experiments.telemetry.journal import read
 from tests.contracts.conftest import Finished, contract_spec
@@ -37,7 +37,12 @@ def test_declared_traits_have_suites(name: str) -> None:
 @pytest.mark.parametrize("name", approaches())
 def test_takes_part_in_experiments_that_exist(name: str) -> None:
     assert approaches()[name].experiments
-    assert set(approaches()[name].experiments) <= set(experiments())
+    row = approaches()[name]
+    assert set(row.experiments) <= set(experiments())
+    for absent in row.left_out:
+        assert absent.experiment in row.experiments
+        assert absent.scale in SCALES
+        assert absent.reason
 
 
 @pytest.mark.parametrize("name", approaches())
@@ -59,7 +64,11 @@ def test_a_run_ends_with_its_result_and_leaves_nothing_else(name: str, finished:
     assert not leftovers
 
 
-@pytest.mark.parametrize("name", OWN)
+TRAIN_UNITS_ALONE = [n for n in OWN if Trait.DATA_PARALLEL not in find(n).traits]
+"""Where a unit's loss depends on no other unit; the replay of data parallelism shows the same."""
+
+
+@pytest.mark.parametrize("name", TRAIN_UNITS_ALONE)
 def test_approaches_start_from_the_same_weights(name: str, finished: Runs) -> None:
     """A model's first unit has the same loss everywhere: weights, rows, seed and order are."""
     first = next(iter(approaches()))

@@ -53,6 +53,6 @@ def make_rows() -> Callable[..., Data]:
 @pytest.fixture(scope="session")
 def session(make_job: Callable[..., dict[str, Any]]) -> Session:
     """A session in which the probe is warm. Every test loads its own state."""
-    made = Session(buffer_budget=0)
+    made = Session(buffers=0)
     made.warm(make_job())
     return made

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import SpecError
@@ -57,6 +57,7 @@ def topologies(draw: st.DrawFn) -> Topology:
     )
 
 
+@settings(deadline=None)
 @given(topology=topologies())
 def test_what_is_written_is_read_back(
     topology: Topology, tmp_path_factory: pytest.TempPathFactory

@@ -29,10 +29,12 @@ FIXED: Mapping[str, npt.DTypeLike] = {
 """Types of fixed length that become numpy arrays."""
 
 _ALIGNMENT = {"c": 1, "s": 2, "i": 4, "d": 8}
-_ARRAYS = {f"_{name}": name for name in FIXED}
+ARRAYS = {f"_{name}": name for name in FIXED}
+"""Array types and their elements'."""
+
 _RAW = ("bytea", "text", "varchar", "bpchar")
 
-VARIABLE = (*_RAW, *_ARRAYS)
+VARIABLE = (*_RAW, *ARRAYS)
 """Types of variable length that become bytes; arrays keep ``ArrayType``'s header (``array.h``)."""
 
 ELEMENT_OIDS: Mapping[str, int] = {
@@ -79,6 +81,7 @@ class Catalog:
     frozen : older of the two ``relfrozenxid``.
     file_blocks : pages of a full file.
     checksums : the cluster keeps page checksums.
+    encoding : the server's name of what text is in.
     """
 
     table: str
@@ -91,6 +94,7 @@ class Catalog:
     shape: PageFormat
     file_blocks: int
     checksums: bool
+    encoding: str
 
 
 def read_catalog(connection: Connection, table: str) -> Catalog:
@@ -161,6 +165,7 @@ def read_catalog(connection: Connection, table: str) -> Catalog:
         shape=shape,
         file_blocks=file_blocks,
         checksums=checksums,
+        encoding=connection.info.parameter_status("server_encoding"),
     )
 
 
@@ -213,8 +218,8 @@ def _default(cursor: Any, oid: int, number: int, kind: str, full: str) -> bytes 
     (value,) = cursor.fetchone()
     if value is None:
         return None
-    if kind in _ARRAYS:
-        return _array(np.array(value, FIXED[_ARRAYS[kind]]), _ARRAYS[kind])
+    if kind in ARRAYS:
+        return _array(np.array(value, FIXED[ARRAYS[kind]]), ARRAYS[kind])
     if kind in FIXED:
         return np.array(value, FIXED[kind]).tobytes()
     return bytes(value) if kind == "bytea" else str(value).encode()

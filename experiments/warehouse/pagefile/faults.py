@@ -46,3 +46,7 @@ class Fault(DataError):
         super().__init__(f"{path}: block {block}: {REASONS[code]} [item {item}]")
         self.code = code
         self.item = item
+
+    def __reduce__(self) -> tuple[type[DataError], tuple[str]]:
+        """To another process it goes as the error that users see."""
+        return DataError, (str(self),)

@@ -40,14 +40,16 @@ class _Rows:
     stored: Ints
     expanded: Ints
 
-    def cuts(self, limit: int) -> Iterator[slice]:
-        """Parts of at most ``limit`` bytes once expanded, or of one row."""
+    def __len__(self) -> int:
+        return int(self.form.shape[1])
+
+    def cuts(self, limit: int, start: int, end: int) -> Iterator[slice]:
+        """Rows ``start`` to ``end`` in parts of at most ``limit`` bytes expanded, or of one row."""
         ends = np.cumsum(self.expanded.sum(axis=0))
-        start, rows = 0, len(ends)
-        while start < rows:
+        while start < end:
             before = int(ends[start - 1]) if start else 0
             stop = max(int(np.searchsorted(ends, before + limit, "right")), start + 1)
-            yield slice(start, stop)
+            yield slice(start, min(stop, end))
             start = stop
 
     def column(self, slot: int, part: slice) -> Found:
@@ -90,12 +92,17 @@ class Scan:
         self._wanted[list(wanted)] = np.arange(len(wanted))
         self._raw = np.empty(min(STRETCH, heap.blocks) * catalog.shape.page_bytes, np.uint8)
 
-    def batches(self, batch_bytes: int) -> Iterator[Batch]:
-        """All rows, in batches."""
+    def batches(self, batch_bytes: int, start: int, stop: int | None) -> Iterator[Batch]:
+        """Rows ``start`` to ``stop``, in batches."""
+        passed = 0
         for first in range(0, self._heap.blocks, STRETCH):
+            if stop is not None and passed >= stop:
+                return
             rows = self._rows(first)
-            for part in rows.cuts(batch_bytes):
+            end = len(rows) if stop is None else min(len(rows), stop - passed)
+            for part in rows.cuts(batch_bytes, max(start - passed, 0), end):
                 yield self._batch(rows, part)
+            passed += len(rows)
 
     def _settled(self, action: Callable[[], T], touched: Ranges) -> T:
         """What ``action`` gives once the blocks that it ``touched`` hold still.

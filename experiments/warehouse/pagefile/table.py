@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import psycopg2
@@ -23,6 +23,9 @@ from experiments.warehouse.pagefile.relation import RelationFile
 from experiments.warehouse.pagefile.scan import Scan
 from experiments.warehouse.pagefile.snapshot import horizon
 from experiments.warehouse.pagefile.values import Batch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 BATCH_BYTES = 16 * 2**20
 """Memory that a process gets anew costs more than what is put into it; small batches come and go in
@@ -67,8 +70,10 @@ class Table:
         columns: Sequence[str] | None = None,
         batch_bytes: int = BATCH_BYTES,
         allocate: Allocate = _fresh,
+        start: int = 0,
+        stop: int | None = None,
     ) -> Iterator[Batch]:
-        """All rows that the snapshot sees, in the order of the table's pages.
+        """The rows that the snapshot sees, in the order of the table's pages.
 
         Parameters
         ----------
@@ -77,6 +82,8 @@ class Table:
             about one batch (its compressed bytes besides), not the table.
         allocate : gives the uint8 memory for a column of variable length, by its size in bytes:
             shared memory, say, or again what held the last batch, which costs least.
+        start, stop : the first row and the one after the last; all rows unless told. Values of
+            other rows are not fetched.
 
         Raises
         ------
@@ -108,7 +115,43 @@ class Table:
             self._threads,
             wanted,
             allocate,
-        ).batches(batch_bytes)
+        ).batches(batch_bytes, start, stop)
+
+    def to_arrow(
+        self, columns: Sequence[str] | None = None, batch_bytes: int = BATCH_BYTES
+    ) -> pa.RecordBatchReader:
+        """The rows that the snapshot sees, as a stream of Arrow's record batches.
+
+        ``read_all()`` makes a ``pyarrow.Table`` of it; read it before this table is closed.
+        Numbers, text and bytes are Arrow's views of the memory that they were read into.
+
+        Parameters
+        ----------
+        columns, batch_bytes : as for :meth:`scan`, but None is all columns of the table.
+
+        Raises
+        ------
+        DataError
+            What :meth:`scan` raises; a column that cannot be read, unless others are named; text in
+            another encoding than UTF-8; an array with nulls or of several dimensions.
+        """
+        import pyarrow as pa
+
+        from experiments.warehouse.pagefile import arrow
+
+        there = {column.name: column for column in self.catalog.columns if not column.dropped}
+        names = list(there) if columns is None else list(columns)
+        scanned = self.scan(names, batch_bytes)
+        wanted = [there[name] for name in names]
+        name = self.catalog.table
+        form = arrow.schema(name, wanted, self.catalog.encoding)
+        return pa.RecordBatchReader.from_batches(form, arrow.batches(name, form, wanted, scanned))
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the table's files, those of its TOAST relation included."""
+        files = (self._heap, self._toast)
+        return sum(file.blocks * file.page_bytes for file in files if file is not None)
 
     def close(self) -> None:
         """Close the files and end the transaction, and with it snapshot and lock."""

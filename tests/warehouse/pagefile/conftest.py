@@ -30,8 +30,8 @@ class Server:
     def dsn(self) -> str:
         return f"host={self.folder} user=tester dbname=postgres"
 
-    def connect(self) -> Any:
-        connection = psycopg2.connect(self.dsn)
+    def connect(self, dsn: str | None = None) -> Any:
+        connection = psycopg2.connect(dsn or self.dsn)
         connection.autocommit = True
         return connection
 

@@ -34,10 +34,13 @@ def said_by_server(connection: Any, table: str, columns: str = "*") -> list[Row]
     return rows
 
 
-def read_from_pages(table: Table, batch_bytes: int = 2**26) -> list[Row]:
+def read_from_pages(
+    table: Table, batch_bytes: int = 2**26, start: int = 0, stop: int | None = None
+) -> list[Row]:
     """The same rows by our reader."""
     kinds = {column.name: column.kind for column in table.columns}
-    return [row for batch in table.scan(batch_bytes=batch_bytes) for row in _rows(batch, kinds)]
+    scanned = table.scan(batch_bytes=batch_bytes, start=start, stop=stop)
+    return [row for batch in scanned for row in _rows(batch, kinds)]
 
 
 def _rows(batch: Batch, kinds: dict[str, str]) -> list[Row]:
@@ -52,10 +55,10 @@ def _value(column: Fixed | Variable, kind: str, row: int) -> bytes | None:
         return None
     if isinstance(column, Fixed):
         return _swapped(column.values[row : row + 1])
-    return column[row].tobytes() if kind[0] != "_" else _array(column.array(row), kind[1:])
+    return column[row].tobytes() if kind[0] != "_" else array_sent(column.array(row), kind[1:])
 
 
-def _array(values: npt.NDArray[Any], element: str) -> bytes:
+def array_sent(values: npt.NDArray[Any], element: str) -> bytes:
     """As ``array_send`` does."""
     dimensions = values.ndim if values.size else 0
     header = [dimensions, 0, ELEMENT_OIDS[element]]

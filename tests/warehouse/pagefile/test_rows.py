@@ -5,10 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from experiments.warehouse.pagefile import open_table
+from experiments.warehouse.pagefile import scan as scan_module
+from experiments.warehouse.pagefile.code import load_code
+from experiments.warehouse.pagefile.compression import expand
+from experiments.warehouse.pagefile.native import fill
+from experiments.warehouse.pagefile.pages import tuples_of_pages
+from experiments.warehouse.pagefile.toast import read_and_place
+from experiments.warehouse.pagefile.tuples import deform, gather
 from tests.warehouse.pagefile.conftest import Server
 from tests.warehouse.pagefile.judge import read_from_pages, said_by_server
 
@@ -139,6 +147,38 @@ def build(session: Any, made: list[Made], rows: int, steps: list[str]) -> None:
         for index, step in enumerate(steps):
             for statement in STEPS[step].format(name=f"added{index}").split("; "):
                 cursor.execute(statement)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    rows=st.sampled_from([0, 7, 400]),
+    start=st.integers(0, 500),
+    stop=st.none() | st.integers(0, 500),
+    batch_bytes=st.sampled_from([1, 70_000, 2**26]),
+)
+def test_some_of_the_rows(
+    server: Server, rows: int, start: int, stop: int | None, batch_bytes: int
+) -> None:
+    """Over several stretches of pages, of which the wanted rows may leave out any."""
+    session = server.connect()
+    try:
+        build(session, [Made("bytea", 0, 2000, "STORAGE EXTERNAL", "lz4")], rows, ["delete"])
+        with pytest.MonkeyPatch.context() as patch, open_table(session, "t") as opened:
+            patch.setattr(scan_module, "STRETCH", 1)
+            said = said_by_server(session, "t")[start:stop]
+            assert read_from_pages(opened, batch_bytes, start=start, stop=stop) == said
+    finally:
+        session.close()
+
+
+def test_loaded_code_is_what_a_scan_calls(connection: Any) -> None:
+    """For other types of arguments, numba would compile once more in the middle of a scan."""
+    load_code()
+    made = [Made("bytea", 5, size, "STORAGE EXTENDED", "lz4") for size in (0, 100, 9000)]
+    build(connection, [*made, Made("int4[]", 2, 0, "", "")], 60, ["update", "add text"])
+    compare(connection)
+    called: tuple[Any, ...] = (fill, tuples_of_pages, deform, gather, read_and_place, expand)
+    assert [len(function.signatures) for function in called] == [1] * len(called)
 
 
 def compare(session: Any, batch_bytes: int = 2**26, table: str = "t") -> None:
