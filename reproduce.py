@@ -25,7 +25,8 @@ modifiers
   --seed N   --repeat N   --fresh   --json   --quiet
 
 The first command sets up the environment (some minutes, 8 GB, once; later starts need no network)
-in $CEREBRO_DS_HOME, or else /var/lib/cerebro-ds for root, ~/.cache/cerebro-ds for others.
+in $CEREBRO_DS_HOME, or else /var/lib/cerebro-ds for root, ~/.cache/cerebro-ds for others. The first
+run of Cerebro-Spark adds another for the published package (2 GB).
 Exit codes: 0 done, 1 something ran and failed, 2 you can mend it, 130 interrupted.
 """
 

@@ -7,7 +7,9 @@ unprivileged database server must be able to read even when the checkout lies in
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,8 +54,12 @@ class State:
 
     @property
     def environments(self) -> Path:
-        """Python environments, one per lock file; ``reproduce.py`` makes them."""
+        """Python environments, each named by its locks; ``reproduce.py`` makes them."""
         return self.root / "environments"
+
+    def environment(self, name: str) -> Path:
+        """The environment of these locks; a name of :data:`LOCKS`."""
+        return self.environments / lock_digest(name)[:16]
 
     @property
     def servers(self) -> Path:
@@ -69,6 +75,12 @@ class State:
 def state() -> State:
     """The state folder of this process."""
     return State(state_root())
+
+
+def lock_digest(environment: str) -> str:
+    """SHA-256 of an environment's locks; its first 16 digits name the environment."""
+    texts = [lock.read_bytes() for lock in LOCKS[environment]]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()
 
 
 def pin_roots() -> None:
@@ -122,6 +134,11 @@ class RunFolder:
         return self.root / "journal.jsonl"
 
     @property
+    def earlier(self) -> list[Path]:
+        """Journals of starts that were interrupted and that the run could not go on from."""
+        return sorted(self.root.glob("journal.*.jsonl"))
+
+    @property
     def restarts(self) -> Path:
         """Roles that died and were started again; written by whoever runs the topology."""
         return self.root / "restarts.jsonl"
@@ -143,7 +160,15 @@ class RunFolder:
         return self.root / "driver.log"
 
 
-LOCK = CHECKOUT / "images" / "locks" / "main.txt"
+_LOCKS = CHECKOUT / "images" / "locks"
+MAIN_ENVIRONMENT, PACKAGE_ENVIRONMENT = "main", "cerebro-dl"
+LOCKS: Mapping[str, tuple[Path, ...]] = {
+    MAIN_ENVIRONMENT: (_LOCKS / "main.txt", _LOCKS / "torch-cuda.txt"),
+    PACKAGE_ENVIRONMENT: (_LOCKS / "cerebro-dl.txt",),
+}
+"""The locks of every environment, the one that is always needed first."""
+COMPLETE = "complete.json"
+"""An environment's marker: it is there once the environment is whole."""
 BENCHMARKS = CHECKOUT / "benchmarks"
 NOTEBOOKS = CHECKOUT / "papermill_notebooks"
 README = CHECKOUT / "README.md"

@@ -1,9 +1,13 @@
-"""Regenerate and check the lock files of the environment.
+"""Regenerate and check the lock files of the environments.
 
-``locks/main.in`` holds the direct requirements, typed by hand. From it this tool writes
+``locks/main.in`` and ``locks/cerebro-dl.in`` hold the direct requirements of one environment each,
+typed by hand. From them this tool writes
 
-* ``locks/main.txt``: everything they need, with the SHA-256 of every wheel that may serve;
-* ``locks/torch-cuda.txt``: what only the CUDA build of torch needs on top.
+* ``locks/main.txt``, ``locks/cerebro-dl.txt``: everything they need, with the SHA-256 of every
+  wheel that may serve;
+* ``locks/torch-cuda.txt``: what only the CUDA build of torch needs on top of ``main.txt``.
+
+A direct requirement marked ``# alone`` is locked without what it declares to need.
 
 A lock names public versions only, so that one lock serves a machine whose torch is a CPU build
 (version ``2.13.0+cpu``) and one that takes the registry's CUDA build (``2.13.0``): both wheels'
@@ -12,8 +16,8 @@ appears in no file.
 
 Usage::
 
-    python3 images/lock.py            resolve again and write both locks
-    python3 images/lock.py --check    are the locks sound and made from main.in? (no network)
+    python3 images/lock.py [--only NAME]    resolve again and write all locks, or one environment's
+    python3 images/lock.py --check          are they sound and up to date? (no network)
 
 Run it where pip is offered a CPU build of torch, or the locks cannot tell the two builds apart.
 """
@@ -35,12 +39,15 @@ from pathlib import Path
 from typing import Any
 
 LOCKS = Path(__file__).resolve().parent / "locks"
-DIRECT, MAIN, CUDA = "main.in", "main.txt", "torch-cuda.txt"
+MAIN, CUDA, PACKAGE = "main", "torch-cuda", "cerebro-dl"
+MADE = {MAIN: (MAIN, CUDA), PACKAGE: (PACKAGE,)}
+"""The locks that are made from each file of direct requirements."""
 INTERPRETER = "/usr/bin/python3.11"
 RESOLVER = "pip==26.3"
 """Resolves from ranged reads of the wheels' metadata: nothing of several GB is downloaded."""
 
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9._!+-]+)")
+_ALONE = re.compile(r"\s+# alone$")
 _HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 _HOST = re.compile(
     r"(?i)(?:https?|file)://|\b[a-z0-9-]+(?:\.[a-z0-9-]+)*\.(?:org|com|net|io|dev)\b"
@@ -70,27 +77,37 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def _requirements(direct: str) -> list[str]:
+    """The lines of direct requirements; whole lines of comment and blank ones left out."""
+    lines = (line.strip() for line in direct.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def fingerprint(direct: str) -> str:
-    """SHA-256 over the direct requirements, independent of order and blank lines."""
-    rows = sorted(line.strip() for line in direct.splitlines() if line.strip())
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+    """SHA-256 over the direct requirements, independent of order, comments and blank lines."""
+    return hashlib.sha256("\n".join(sorted(_requirements(direct))).encode()).hexdigest()
 
 
-def parse_direct(text: str) -> dict[str, str]:
+def parse_direct(text: str, label: str) -> dict[str, str]:
     """``{canonical name: version}`` of a file of bare pins.
 
     Raises
     ------
     LockError
-        A line that is not ``name==version`` with a public version.
+        A line that is not ``name==version`` with a public version, ``# alone`` after it or not.
     """
     pins: dict[str, str] = {}
-    for line in filter(None, map(str.strip, text.splitlines())):
-        match = _PIN.fullmatch(line)
+    for line in _requirements(text):
+        match = _PIN.fullmatch(_ALONE.sub("", line))
         if match is None or "+" in match["version"]:
-            raise LockError(f"{DIRECT}: '{line}' is not NAME==PUBLIC-VERSION")
+            raise LockError(f"{label}: '{line}' is not NAME==PUBLIC-VERSION")
         pins[canonical(match["name"])] = match["version"]
     return pins
+
+
+def alone(text: str) -> list[str]:
+    """The direct requirements that are locked without what they declare to need."""
+    return [_ALONE.sub("", line) for line in _requirements(text) if _ALONE.search(line)]
 
 
 def parse_lock(text: str, label: str) -> dict[str, Pin]:
@@ -124,50 +141,70 @@ def parse_lock(text: str, label: str) -> dict[str, Pin]:
 
 
 def check(folder: Path = LOCKS) -> None:
-    """Are the locks in `folder` sound, and made from its ``main.in``? Needs no network.
+    """Are the locks in `folder` sound, and made from their direct requirements? Needs no network.
 
     Raises
     ------
     LockError
         What is wrong, and where.
     """
-    texts = {name: (folder / name).read_text(encoding="utf-8") for name in (DIRECT, MAIN, CUDA)}
-    direct = parse_direct(texts[DIRECT])
-    main, cuda = (parse_lock(texts[name], name) for name in (MAIN, CUDA))
-    for name in (MAIN, CUDA):
-        if f"# made from {fingerprint(texts[DIRECT])}\n" not in texts[name]:
-            raise LockError(f"{name} was not made from this {DIRECT}: run python3 images/lock.py")
-    for name, version in direct.items():
-        if name not in main or main[name].version != version:
-            raise LockError(f"{MAIN} does not hold {name}=={version} of {DIRECT}")
-    if both := sorted(main.keys() & cuda.keys()):
-        raise LockError(f"{CUDA} repeats {', '.join(both)} of {MAIN}")
+    for source, names in MADE.items():
+        text = (folder / f"{source}.in").read_text(encoding="utf-8")
+        direct = parse_direct(text, f"{source}.in")
+        locks = {}
+        for name in names:
+            lock = (folder / f"{name}.txt").read_text(encoding="utf-8")
+            locks[name] = parse_lock(lock, f"{name}.txt")
+            if f"# made from {fingerprint(text)}\n" not in lock:
+                again = f"run python3 images/lock.py --only {source}"
+                raise LockError(f"{name}.txt was not made from this {source}.in: {again}")
+        for name, version in direct.items():
+            if name not in locks[source] or locks[source][name].version != version:
+                raise LockError(f"{source}.txt does not hold {name}=={version} of {source}.in")
+        for name in names[1:]:
+            if both := sorted(locks[source].keys() & locks[name].keys()):
+                raise LockError(f"{name}.txt repeats {', '.join(both)} of {source}.txt")
 
 
-def generate(folder: Path = LOCKS) -> None:
-    """Resolve ``main.in`` as pip is configured, and with the registry alone; write both locks.
-
-    The second closure less the first is what only the registry's torch needs.
-    """
-    source = folder / DIRECT
-    direct = source.read_text(encoding="utf-8")
-    parse_direct(direct)
+def generate(sources: Iterable[str], folder: Path = LOCKS) -> None:
+    """Resolve direct requirements, and write the locks that are made from them."""
     with tempfile.TemporaryDirectory() as scratch:
         python = _resolver(Path(scratch))
-        main = _resolve(python, [f"-r{source}"], os.environ)
-        held = Path(scratch) / "held.txt"
-        held.write_text("".join(f"{n}=={v}\n" for n, v in main.items()), encoding="utf-8")
-        registry = {k: v for k, v in os.environ.items() if k != "PIP_FIND_LINKS"}
-        everything = _resolve(
-            python, [f"-r{source}", f"-c{held}"], {**registry, "PIP_CONFIG_FILE": os.devnull}
-        )
-        cuda = {name: version for name, version in everything.items() if name not in main}
-        if not cuda:
-            raise LockError("pip was offered no CPU build of torch here: the locks would be wrong")
-        for name, closure in ((MAIN, main), (CUDA, cuda)):
-            text = _render(direct, _files(python, closure))
-            parse_lock(text, name)
-            (folder / name).write_text(text, encoding="utf-8")
+        for source in sources:
+            text = (folder / f"{source}.in").read_text(encoding="utf-8")
+            parse_direct(text, f"{source}.in")
+            closures = [_closure(python, text, Path(scratch), os.environ)]
+            if source == MAIN:
+                closures.append(_cuda(python, text, Path(scratch), closures[0]))
+            for name, closure in zip(MADE[source], closures, strict=True):
+                lock = _render(text, _files(python, closure))
+                parse_lock(lock, f"{name}.txt")
+                (folder / f"{name}.txt").write_text(lock, encoding="utf-8")
+
+
+def _closure(python: str, direct: str, scratch: Path, env: Any, *options: str) -> dict[str, str]:
+    """Everything that direct requirements need; of those that stand alone, only themselves."""
+    single = alone(direct)
+    others = scratch / "direct.txt"
+    together = [line for line in _requirements(direct) if not _ALONE.search(line)]
+    others.write_text("\n".join(together), encoding="utf-8")
+    found = _resolve(python, [f"-r{others}", *options], env)
+    if single:
+        found |= _resolve(python, ["--no-deps", *single], env)
+    return dict(sorted(found.items()))
+
+
+def _cuda(python: str, direct: str, scratch: Path, main: dict[str, str]) -> dict[str, str]:
+    """What only the registry's torch needs: the closure with the registry alone, less `main`."""
+    held = scratch / "held.txt"
+    held.write_text("".join(f"{n}=={v}\n" for n, v in main.items()), encoding="utf-8")
+    registry = {k: v for k, v in os.environ.items() if k != "PIP_FIND_LINKS"}
+    registry["PIP_CONFIG_FILE"] = os.devnull
+    everything = _closure(python, direct, scratch, registry, f"-c{held}")
+    cuda = {name: version for name, version in everything.items() if name not in main}
+    if not cuda:
+        raise LockError("pip was offered no CPU build of torch here: the locks would be wrong")
+    return cuda
 
 
 def _render(direct: str, pins: Iterable[Pin]) -> str:
@@ -243,6 +280,7 @@ def _digest(link: Any) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 0 done, 1 the locks are wrong."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", choices=MADE, help="resolve for this environment alone")
     parser.add_argument("--check", action="store_true", help="check the locks; needs no network")
     parser.add_argument("--files", action="store_true", help=argparse.SUPPRESS)
     chosen = parser.parse_args(argv)
@@ -252,7 +290,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         elif chosen.check:
             check()
         else:
-            generate()
+            generate([chosen.only] if chosen.only else MADE)
     except (LockError, OSError, subprocess.CalledProcessError) as error:
         print(f"images/lock.py: {error}", file=sys.stderr)
         return 1

@@ -11,12 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from experiments.cli import environment, setup
 from experiments.models import frameworks
+from experiments.paths import PACKAGE_ENVIRONMENT, state
 
 Disk = Callable[[Path, str], None]
 
+_ENVIRONMENTS = state().environments
 _STATE = Path(tempfile.mkdtemp(prefix="cerebro-ds-tests-", dir="/var/tmp"))
 _STATE.chmod(0o755)
+# Environments of the user's state folder serve: they are made once, and take minutes.
+_ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
+(_STATE / "environments").symlink_to(_ENVIRONMENTS)
 os.environ["CEREBRO_DS_HOME"] = str(_STATE)
 os.environ["CEREBRO_DS_ARTIFACTS"] = str(_STATE / "artifacts")
 
@@ -30,6 +36,14 @@ def state_folder() -> Iterator[Path]:
     """``$CEREBRO_DS_HOME`` of this session, removed at its end."""
     yield _STATE
     shutil.rmtree(_STATE)
+
+
+@pytest.fixture(scope="session")
+def package_python() -> Path:
+    """The Python of cerebro-dl's environment, which is made if need be."""
+    home = environment.standard(PACKAGE_ENVIRONMENT)
+    setup.add(home, setup.Progress(quiet=True))
+    return home.python
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from experiments.analysis.labels import (
     absences,
     count,
     dataset_title,
+    settings_notes,
     stand_in,
 )
 from experiments.analysis.reference import Reference, paper_order
@@ -199,8 +200,16 @@ def _heading(breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> 
         paper=f"Paper: {paper.dataset}, W = {paper.workers}",
         paper_axis=paper.unit,
         noted=frozenset(paper.notes),
-        notes=(*_notes(breakdown, paper), *absences([spec.experiment], spec.scale)),
+        notes=(
+            *_notes(breakdown, paper),
+            *settings_notes((one.spec for one in runs), _titles(breakdown)),
+            *absences([spec.experiment], spec.scale),
+        ),
     )
+
+
+def _titles(table: pd.DataFrame) -> dict[str, str]:
+    return dict(zip(table["approach"], table["title"], strict=True))
 
 
 def _notes(breakdown: pd.DataFrame, paper: Reference) -> tuple[str, ...]:

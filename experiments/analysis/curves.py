@@ -10,7 +10,7 @@ import pandas as pd
 
 from experiments.analysis import measures, tidy
 from experiments.analysis.labels import PAPER_DATASETS, ApproachLabel
-from experiments.analysis.reference import Reference, paper_order
+from experiments.analysis.reference import Reference, paper_order, paper_rows
 from experiments.analysis.runs import Run, by_experiment
 from experiments.errors import DataError, SpecError
 
@@ -62,7 +62,7 @@ def table(
     """
     rows: list[dict[str, Any]] = []
     for experiment, group in by_experiment(runs).items():
-        ours = [row for run in group for row in _ours(run, labels)]
+        ours = [row for run in group for row in _ours(run, labels, paper)]
         chosen = _best_models(ours)
         rows += [{**row, "best": chosen.get(row["approach"]) == row["model"]} for row in ours]
         if PAPER_DATASETS.get(experiment) == paper.dataset:
@@ -88,7 +88,7 @@ def by_epoch(rows: pd.DataFrame, column: str = "value") -> pd.DataFrame:
     return pd.DataFrame(stats).where(whole)
 
 
-def _ours(run: Run, labels: Mapping[str, ApproachLabel]) -> list[dict[str, Any]]:
+def _ours(run: Run, labels: Mapping[str, ApproachLabel], paper: Reference) -> list[dict[str, Any]]:
     spec = run.spec
     label = labels.get(spec.approach)
     if label is None:
@@ -112,7 +112,7 @@ def _ours(run: Run, labels: Mapping[str, ApproachLabel]) -> list[dict[str, Any]]
         "evidence": run.evidence,
         "protocol": str(spec.protocol),
         "title": label.title,
-        "paper_row": label.paper,
+        "paper_row": paper_rows(labels, paper).get(spec.approach),
         "measure": measure,
     }
     return [

@@ -84,5 +84,6 @@ def interrupted(run: Run) -> bool:
     Its times then hold work that was done twice, and the wait for what had died.
     """
     starts = sum(event.kind == "run_started" for event in run.events)
+    begun_again = any(event.detail.get("earlier") for event in run.events)
     lost = any(event.kind in {"unit_lost", "interrupted"} for event in run.events)
-    return starts > 1 or lost or run.restarts > 0
+    return starts > 1 or begun_again or lost or run.restarts > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from experiments.specs.load import approaches, left_out
 
@@ -54,6 +54,26 @@ def stand_in(name: str, papers: str | None) -> str:
     if papers is None:
         return f"{title} (not in the paper)"
     return title if title == papers else f"{title} stands in for {papers}"
+
+
+class OwnSettings(Protocol):
+    """A run's specification, as far as settings go."""
+
+    @property
+    def approach(self) -> str: ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+
+
+def settings_notes(specs: Iterable[OwnSettings], titles: Mapping[str, str]) -> tuple[str, ...]:
+    """What a reader must know of settings that only one approach has, a sentence each."""
+    found = {
+        f"{titles[spec.approach]} ran with {name.replace('_', ' ')} = {value}."
+        for spec in specs
+        for name, value in spec.settings.items()
+    }
+    return tuple(sorted(found))
 
 
 def absences(experiments: Iterable[str], scale: str) -> list[str]:

@@ -28,6 +28,7 @@ class Reference:
     imputed : per row, the columns the original release typed in or copied instead of measuring.
     notes : per row, what a reader must know before comparing.
     remark : the same of the whole figure; empty where there is nothing.
+    systems : per row, the approach whose system it is where several of ours go by its name.
     """
 
     figure: str
@@ -42,6 +43,7 @@ class Reference:
     imputed: Mapping[str, frozenset[str]]
     notes: Mapping[str, str]
     remark: str
+    systems: Mapping[str, str]
 
     def value(self, row: str, column: str) -> float | None:
         """The paper's value, or ``None`` where it has none."""
@@ -69,13 +71,27 @@ def paper_order(
     labels: Mapping[str, ApproachLabel], paper: Reference
 ) -> list[tuple[str | None, str, str | None]]:
     """Approach, display name and paper's row: the labels, then the rows that no label names."""
-    order: list[tuple[str | None, str, str | None]] = []
-    for approach, label in labels.items():
-        row = label.paper if label.paper in paper.rows else None
-        order.append((approach, label.title, row))
-    named = {row for _, _, row in order}
-    order += [(None, row, row) for row in paper.rows if row not in named]
+    mine = paper_rows(labels, paper)
+    order: list[tuple[str | None, str, str | None]] = [
+        (approach, label.title, mine.get(approach)) for approach, label in labels.items()
+    ]
+    order += [(None, row, row) for row in paper.rows if row not in mine.values()]
     return order
+
+
+def paper_rows(labels: Mapping[str, ApproachLabel], paper: Reference) -> dict[str, str]:
+    """The paper's row of each approach that has one; no two approaches share a row.
+
+    Of several that go by a row's name, it is the one whose system it is of, or else the first.
+    """
+    takers: dict[str, str] = {}
+    for approach, label in labels.items():
+        row = label.paper
+        if row is None or row not in paper.rows:
+            continue
+        if row not in takers or paper.systems.get(row) == approach:
+            takers[row] = approach
+    return {approach: row for row, approach in takers.items()}
 
 
 def _entry(figure: str, entry: Mapping[str, Any]) -> Reference:
@@ -107,4 +123,5 @@ def _entry(figure: str, entry: Mapping[str, Any]) -> Reference:
         imputed=imputed,
         notes=dict(entry["notes"]),
         remark=str(entry.get("remark", "")),
+        systems=dict(entry.get("systems", {})),
     )

@@ -16,6 +16,7 @@ from experiments.analysis.labels import (
     absences,
     count,
     dataset_title,
+    settings_notes,
     stand_in,
 )
 from experiments.analysis.reference import Reference
@@ -56,6 +57,7 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
         for experiment, group in experiments.items()
     ]
     papers = [end_to_end.paper_table(experiment, references) for experiment in experiments]
+    titles = dict(zip(table["approach"], table["title"], strict=True))
     remarks = [paper.remark for paper in papers if paper is not None and paper.remark]
     remarks += absences(experiments, first.spec.scale)
     return sheet.draw(
@@ -68,7 +70,10 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
         ),
         columns=_columns(),
         groups=groups,
-        notes=_footnotes(table, notes, dict.fromkeys(remarks)),
+        notes=[
+            *_footnotes(table, notes, dict.fromkeys(remarks)),
+            *settings_notes((run.spec for run in runs), titles),
+        ],
     )
 
 

@@ -31,6 +31,9 @@ class Trait(enum.Enum):
     AVERAGES = "averages"
     DATA_PARALLEL = "data-parallel"
     TASK_PARALLEL = "task-parallel"
+    PACKAGE = "package"
+    """A published system that is run as it is: it schedules by itself, and what is interrupted it
+    cannot go on with, so that the run begins again."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from experiments.approaches.calling import (
     ended_early,
@@ -23,8 +24,18 @@ from experiments.errors import ReproduceError
 from experiments.mop.state import EpochState
 from experiments.mop.unit import Done, Kind, Outcome, Unit
 from experiments.telemetry.journal import Journal
-from experiments.warehouse.call import Call, Message
+from experiments.warehouse.call import Message
 from experiments.warehouse.record import Step
+
+
+class Talking(Protocol):
+    """What trains by itself and tells of it; a ``Call`` into the database is one."""
+
+    def receive(self) -> Message | None:
+        """The next message, as soon as it is there; None when all is done."""
+
+    def cancel(self) -> None:
+        """Stop what runs."""
 
 
 class Follower:
@@ -40,7 +51,7 @@ class Follower:
 
     name = "following"
 
-    def __init__(self, call: Call, journal: Journal, known: set[Step]) -> None:
+    def __init__(self, call: Talking, journal: Journal, known: set[Step]) -> None:
         self._call = call
         self._journal = journal
         self._known = known

@@ -34,11 +34,15 @@ def cluster_of(topology: Topology) -> Cluster:
     )
 
 
-def prepare(context: RunContext, cluster: Cluster) -> None:
+def prepare(context: RunContext, cluster: Cluster, *, packs: bool = True) -> None:
     """Load and pack what is not there yet; journaled as ``etl.load`` and ``etl.pack``.
 
     A table of the same name that is not as we make it is replaced. A server that dies meanwhile is
     waited for, and what it was doing is done again.
+
+    Parameters
+    ----------
+    packs : False leaves the rows as they are loaded.
 
     Raises
     ------
@@ -58,7 +62,7 @@ def prepare(context: RunContext, cluster: Cluster) -> None:
             span = Span("etl.load", start, time.monotonic_ns(), loaded.bytes)
             context.journal.span(span)
         packed = f"{split}_packed_summary" in there
-        if loads or not packed or there.get(f"{split}_packed") != [*PACKED_COLUMNS]:
+        if packs and (loads or not packed or there.get(f"{split}_packed") != [*PACKED_COLUMNS]):
             start = time.monotonic_ns()
             data, protocol = context.dataset, context.spec.protocol
             packing = partial(

@@ -87,6 +87,13 @@ def _environment() -> Check:
     return Check("environment", "ok", f"{len(home.versions())} packages in {home.root}")
 
 
+def _beside() -> Check:
+    names = [name for name in paths.LOCKS if name != paths.MAIN_ENVIRONMENT]
+    homes = {name: environment.standard(name) for name in names}
+    said = [f"{name}: {home.problem() or home.root}" for name, home in homes.items()]
+    return Check("beside it", "ok", "; ".join(said) + " (made when a run needs it)")
+
+
 def _memory() -> Check:
     info = Path("/proc/meminfo").read_text(encoding="ascii")
     found = re.search(r"MemAvailable:\s+(\d+) kB", info)
@@ -216,6 +223,7 @@ def checks() -> list[Check]:
         ("PL/Python", _plpython),
         ("Java", _java),
         ("environment", _environment),
+        ("beside it", _beside),
         ("memory", _memory),
         ("disk", _disk),
         ("ports", _ports),

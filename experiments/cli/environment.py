@@ -1,4 +1,4 @@
-"""The locked environment: where it is, and is it there and whole.
+"""The locked environments: where they are, and are they there and whole.
 
 Standard library only and free of syntax newer than Python 3.8: ``reproduce.py`` runs this before
 the environment stands, whatever ``python3`` started it.
@@ -6,24 +6,16 @@ the environment stands, whatever ``python3`` started it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 from pathlib import Path
 
 from experiments.cli import machine
-from experiments.paths import CHECKOUT, state_root
+from experiments.paths import COMPLETE, LOCKS, MAIN_ENVIRONMENT, State, lock_digest, state_root
 
-MAIN = CHECKOUT / "images" / "locks" / "main.txt"
-CUDA = MAIN.with_name("torch-cuda.txt")
 FOREIGN = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT")
 """Settings of the caller's that would lead Python or pip out of the environment."""
-
-
-def lock_digest() -> str:
-    """SHA-256 of the locks; its first 16 digits name the environment."""
-    return hashlib.sha256(MAIN.read_bytes() + b"\0" + CUDA.read_bytes()).hexdigest()
 
 
 def locked(text: str) -> set[str]:
@@ -32,17 +24,23 @@ def locked(text: str) -> set[str]:
 
 
 class Environment:
-    """The virtual environment of one lock, below the state folder.
+    """The virtual environment of some locks, below the state folder.
 
     It is usable when ``complete.json``, written last, agrees with what is there.
+
+    Parameters
+    ----------
+    name : one of :data:`experiments.paths.LOCKS`.
     """
 
-    def __init__(self, state: Path) -> None:
-        self.digest = lock_digest()
+    def __init__(self, state: Path, name: str = MAIN_ENVIRONMENT) -> None:
+        self.title = "environment" if name == MAIN_ENVIRONMENT else f"environment of {name}"
+        self.digest = lock_digest(name)
+        self.locks = LOCKS[name]
         self.state = state
-        self.root = state / "environments" / self.digest[:16]
+        self.root = State(state).environment(name)
         self.python = self.root / "bin" / "python"
-        self.mark = self.root / "complete.json"
+        self.mark = self.root / COMPLETE
         self.log = self.root.parent / (self.root.name + ".log")
         self.scratch = self.root.parent / (self.root.name + ".tmp")
         self.lock = self.root.parent / (self.root.name + ".lock")
@@ -92,9 +90,9 @@ class Environment:
         aside.replace(self.mark)
 
 
-def standard() -> Environment:
-    """The environment of this checkout's locks in this user's state folder."""
-    return Environment(state_root().absolute())
+def standard(name: str = MAIN_ENVIRONMENT) -> Environment:
+    """An environment of this checkout's locks in this user's state folder."""
+    return Environment(state_root().absolute(), name)
 
 
 def own_settings() -> dict[str, str]:

@@ -21,6 +21,8 @@ APT = Path("/usr/bin/apt-get")
 NVIDIA = Path("/dev/nvidiactl")
 """There when an NVIDIA driver is."""
 DISK_BYTES = 8 * 10**9
+BESIDE_BYTES = 4 * 10**9
+"""Of an environment beside the main one, while it is made."""
 ELSEWHERE = "run the bundle in Docker instead, on a Debian 12 image for x86-64"
 
 

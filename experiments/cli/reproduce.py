@@ -19,12 +19,13 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     is made from changed. A notebook that fails does not keep the others from being built.
     """
     pending = [run for run in runs if run.state is not RunState.DONE]
+    quiet = options.quiet or options.json
     if pending:
         from experiments.cli import upfront
         from experiments.runner.execute import execute
 
         upfront.check(pending)
-    quiet = options.quiet or options.json
+        upfront.make_environments(pending, quiet=quiet)
     with Progress(runs, quiet=quiet) as progress:
         for run in runs:
             progress.announced(run)

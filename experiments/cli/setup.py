@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from experiments.cli import environment, machine
@@ -129,7 +129,7 @@ def pip_install(
             there = {name.lower().replace("_", "-") for name in home.versions()}
             done, verb = len(names & there), "installed"
         counts = f"{min(done, len(names))} of {len(names)} packages {verb}"
-        progress.tell(f"Setting up the environment: {counts}")
+        progress.tell(f"Setting up the {home.title}: {counts}")
 
     pip = [str(home.python), "-P", "-m", "pip", "install", "--no-deps", "--require-hashes"]
     pip += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check", *options]
@@ -138,7 +138,7 @@ def pip_install(
         reason = last_error(home.log)
         if re.search(r"WARNING: Retrying|Could not fetch URL", home.log.read_text("utf-8")):
             reason = f"a package index did not answer; {reason}"
-        raise EnvironmentFault(f"pip could not set up the environment: {reason} (log: {home.log})")
+        raise EnvironmentFault(f"pip could not set up the {home.title}: {reason} (log: {home.log})")
 
 
 def prefer_local_torch(home: environment.Environment, progress: Progress, held: int) -> None:
@@ -148,7 +148,7 @@ def prefer_local_torch(home: environment.Environment, progress: Progress, held: 
     a folder of wheels gives no digests in advance, and files with one come first.
     """
     entry = re.search(
-        r"(?m)^torch==.*(?:\n +--hash.*)+\n", environment.MAIN.read_text(encoding="utf-8")
+        r"(?m)^torch==.*(?:\n +--hash.*)+\n", home.locks[0].read_text(encoding="utf-8")
     )
     if entry is None or machine.NVIDIA.exists():
         return
@@ -158,12 +158,12 @@ def prefer_local_torch(home: environment.Environment, progress: Progress, held: 
         pip_install(home, alone, progress, held, "--no-index")
 
 
-def wants_cuda(home: environment.Environment) -> bool:
-    """Does the torch that was installed ask for a package of the CUDA lock?"""
+def wants(home: environment.Environment, lock: Path) -> bool:
+    """Does the torch that was installed ask for a package of this lock (the one of CUDA)?"""
     asked = set()
     for metadata in home.site.glob("torch-*.dist-info/METADATA"):
         asked |= set(re.findall(r"(?m)^Requires-Dist: ([\w.-]+)", metadata.read_text("utf-8")))
-    return not environment.locked(environment.CUDA.read_text(encoding="utf-8")).isdisjoint(
+    return not environment.locked(lock.read_text(encoding="utf-8")).isdisjoint(
         name.lower().replace("_", "-") for name in asked
     )
 
@@ -175,17 +175,67 @@ def make(home: environment.Environment, interpreter: Path, progress: Progress, h
             shutil.rmtree(str(folder))
     home.scratch.mkdir()
     home.log.write_bytes(b"")
-    text = "Setting up the environment"
+    text = f"Setting up the {home.title}"
     venv = [str(interpreter), "-P", "-m", "venv", str(home.root)]
     if run(venv, home.log, lambda: progress.tell(text), {}, [held]) != 0:
         raise EnvironmentFault(f"{interpreter} -m venv failed: {last_error(home.log)}")
     prefer_local_torch(home, progress, held)
-    pip_install(home, environment.MAIN, progress, held)
-    if wants_cuda(home):
-        pip_install(home, environment.CUDA, progress, held)
+    first, *more = home.locks
+    pip_install(home, first, progress, held)
+    for lock in more:
+        if wants(home, lock):
+            pip_install(home, lock, progress, held)
     home.finish()
     shutil.rmtree(str(home.scratch))
-    progress.tell("The environment stands", always=True)
+    progress.tell(f"The {home.title} stands", always=True)
+
+
+@contextlib.contextmanager
+def alone(home: environment.Environment, progress: Progress) -> Iterator[int]:
+    """Hold the environment's lock, whose descriptor it gives; one start at a time sets it up."""
+    with home.lock.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.tell(f"Another start is setting up the {home.title}: waiting", always=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock.fileno()
+
+
+def make_if_needed(home: environment.Environment, progress: Progress, held: int) -> None:
+    """Make the environment unless it stands; for whoever holds its lock."""
+    problem = home.problem()
+    if problem:
+        progress.tell(f"Setting up the {home.title} in {home.root} ({problem})", always=True)
+        make(home, Path(f"/usr/bin/python{machine.PYTHON}"), progress, held)
+
+
+def add(home: environment.Environment, progress: Progress) -> None:
+    """Make an environment that stands beside the main one, on which a run depends.
+
+    Raises
+    ------
+    EnvironmentFault
+        There is too little disk, or pip cannot set it up.
+    """
+    if home.stands():
+        return
+    _check_disk(home, machine.BESIDE_BYTES)
+    problem = machine.folder_problem(home.root.parent, STATE_VARIABLE)
+    if problem:
+        raise EnvironmentFault(problem)
+    with alone(home, progress) as held:
+        make_if_needed(home, progress, held)
+
+
+def _check_disk(home: environment.Environment, needed: int) -> None:
+    free = machine.free_bytes(home.state)
+    if free < needed:
+        raise EnvironmentFault(
+            f"{free / 1e9:.1f} GB are free in {home.state} and the {home.title} needs "
+            f"{needed / 1e9:.0f} GB: make room, or set {STATE_VARIABLE} to a folder on a "
+            "larger disk"
+        )
 
 
 def set_up(home: environment.Environment, progress: Progress) -> None:
@@ -208,21 +258,12 @@ def set_up(home: environment.Environment, progress: Progress) -> None:
     problem = machine.closed_problem(state, STATE_VARIABLE)
     if problem:
         raise EnvironmentFault(problem)
-    free = machine.free_bytes(state)
-    if home.problem() and free < machine.DISK_BYTES:
-        raise EnvironmentFault(
-            f"{free / 1e9:.1f} GB are free in {state} and 8 GB are needed: "
-            f"make room, or set {STATE_VARIABLE} to a folder on a larger disk"
-        )
+    if home.problem():
+        _check_disk(home, machine.DISK_BYTES)
     problem = machine.folder_problem(home.root.parent, STATE_VARIABLE)
     if problem:
         raise EnvironmentFault(problem)
-    with home.lock.open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress.tell("Another start is setting up the environment: waiting", always=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(home, progress) as held:
         lacking = machine.wanted_packages()
         if lacking:
             install_packages(lacking, home.root.parent / "apt.log", progress)
@@ -232,7 +273,4 @@ def set_up(home: environment.Environment, progress: Progress) -> None:
                 f"PL/Python here is linked to Python {version or '(none)'} and the locks are for "
                 f"{machine.PYTHON}: {machine.ELSEWHERE}"
             )
-        problem = home.problem()
-        if problem:
-            progress.tell(f"Setting up the environment in {home.root} ({problem})", always=True)
-            make(home, Path(f"/usr/bin/python{version}"), progress, lock.fileno())
+        make_if_needed(home, progress, held)

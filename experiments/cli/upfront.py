@@ -1,4 +1,8 @@
-"""What is refused before anything starts, for all runs at once: folders, data, memory, disk."""
+"""What is refused, or made, before anything starts, for all runs at once.
+
+Folders, data, memory and disk are looked at; environments of their own are made for those that need
+them.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,12 @@ import os
 from collections.abc import Sequence
 
 from experiments import datasets
-from experiments.cli import machine
+from experiments.cli import environment, machine
 from experiments.errors import EnvironmentFault
 from experiments.paths import ARTIFACTS_VARIABLE, STATE_VARIABLE, Artifacts, state
 from experiments.runner.execute import check_machine
 from experiments.runner.plan import PlannedRun
+from experiments.specs.load import approaches
 
 
 def check(runs: Sequence[PlannedRun]) -> None:
@@ -36,3 +41,12 @@ def check(runs: Sequence[PlannedRun]) -> None:
                 )
         datasets.check(run.spec.dataset, run.spec.workers, run.spec.seed)
     check_machine([run.spec for run in runs])
+
+
+def make_environments(runs: Sequence[PlannedRun], *, quiet: bool) -> None:
+    """Make the environments beside the main one that ``runs`` need and that do not stand yet."""
+    from experiments.cli import setup
+
+    rows = (approaches()[run.spec.approach] for run in runs)
+    for name in sorted({row.environment for row in rows if row.environment is not None}):
+        setup.add(environment.standard(name), setup.Progress(quiet))

@@ -43,7 +43,7 @@ def drive(root: Path) -> None:
     topology = Topology.read(folder.topology)
     store = ModelStore(state().stores / plan["run"])
     with Journal(folder.journal, plan["run"]) as journal:
-        journal.append("run_started", resumed=bool(history))
+        journal.append("run_started", resumed=bool(history), earlier=len(folder.earlier))
         with _stage(journal, "dataset"):
             dataset = prepare(spec.dataset, spec.workers, spec.seed)
             dataset.verify()

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from experiments import __version__
-from experiments.approaches.base import find
+from experiments.approaches.base import Trait, find
 from experiments.datasets import find_source, is_prepared
 from experiments.errors import EnvironmentFault, ReproduceError, UserError
 from experiments.files import write_atomically
@@ -31,6 +31,7 @@ from experiments.runner.plan import PlannedRun
 from experiments.runner.supervise import Supervisor
 from experiments.runtime.local import LocalRuntime
 from experiments.runtime.process import USER_ERROR_STATUS, exit_text
+from experiments.specs.load import approaches
 from experiments.specs.model import RunSpec
 from experiments.specs.topology import CACHE_BYTES
 from experiments.telemetry.journal import Event, Journal, Tail
@@ -42,6 +43,14 @@ WORKER_BYTES = 900 * 2**20
 TABLES = 2
 """Copies of the data in a database: the loaded table and the packed one. The prepared partitions
 are another, which all approaches share."""
+
+EXPORTED = 8
+"""Copies of the data that a system outside the database makes: exported, cast to double and written
+again by the system and its readers, all uncompressed in the worst case."""
+
+JOB_BYTES = 1200 * 2**20
+"""Memory of the driver of a system in an environment of its own, and of its JVM (measured: 0.6 and
+0.4 GB)."""
 
 SPARE_BYTES = 2**30
 """Beyond the data: server files, model states, logs."""
@@ -81,7 +90,8 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
     KeyboardInterrupt
         After everything started has been stopped. Finished units are kept.
     """
-    roles = spark.roles(run.spec, find(run.spec.approach).roles)
+    approach = find(run.spec.approach)
+    roles = spark.roles(run.spec, approach.roles)
     check_machine([run.spec])
     folder = run.folder
     root = state().clusters / run.name
@@ -95,6 +105,10 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
             return  # another process has finished it since it was planned
         folder.root.mkdir(parents=True, exist_ok=True)
         write_atomically(folder.run, json.dumps(_record(run), indent=1))
+        if Trait.PACKAGE in approach.traits and folder.journal.exists():
+            # It cannot go on: the run begins again, and its journal says so.
+            number = len(folder.earlier) + 1
+            folder.journal.rename(folder.root / f"journal.{number}.jsonl")
         if not folder.journal.exists():
             runtime.forget()
             shutil.rmtree(stores, ignore_errors=True)
@@ -216,6 +230,7 @@ def check_machine(specs: Sequence[RunSpec]) -> None:
         data = _data_bytes(spec)
         memory = spec.workers * WORKER_BYTES + min(data, spec.workers * CACHE_BYTES)
         memory += spark.memory_bytes(spec)
+        memory += JOB_BYTES if approaches()[spec.approach].environment else 0
         available = psutil.virtual_memory().available
         if available < memory:
             raise EnvironmentFault(
@@ -226,9 +241,9 @@ def check_machine(specs: Sequence[RunSpec]) -> None:
     root = state().root
     root.mkdir(parents=True, exist_ok=True)
     prepared = {(spec.dataset, spec.workers, spec.seed): _data_bytes(spec) for spec in specs}
-    largest = max(specs, key=_data_bytes)
+    largest = max(specs, key=_copied_bytes)
     there = sum(size for part, size in prepared.items() if is_prepared(*part))
-    disk = sum(prepared.values()) - there + TABLES * _data_bytes(largest) + SPARE_BYTES
+    disk = sum(prepared.values()) - there + _copied_bytes(largest) + SPARE_BYTES
     free = shutil.disk_usage(root).free
     if free < disk:
         raise EnvironmentFault(
@@ -236,6 +251,12 @@ def check_machine(specs: Sequence[RunSpec]) -> None:
             f"{', with all data sets asked for,' if len(prepared) > 1 else ''} and {root} has "
             f"{free / 2**30:.1f} GiB free: free some, or set {STATE_VARIABLE} to another folder"
         )
+
+
+def _copied_bytes(spec: RunSpec) -> int:
+    """What a run writes beside the prepared partitions, and removes when it is done."""
+    outside = EXPORTED if approaches()[spec.approach].environment else 0
+    return (TABLES + outside) * _data_bytes(spec)
 
 
 def _data_bytes(spec: RunSpec) -> int:

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from experiments.paths import CHECKOUT, EXTENSION, LOCK, PACKAGE
+from experiments.paths import CHECKOUT, EXTENSION, LOCKS, MAIN_ENVIRONMENT, PACKAGE
 from experiments.specs.load import approaches
 from experiments.specs.model import RunSpec
 
 
 def parts(spec: RunSpec) -> dict[str, str]:
-    """The parts of a run's fingerprint: ``spec``, ``lock``, and ``code of <room>`` for each room.
+    """The parts of a run's fingerprint: ``spec``, the locks, and ``code of <room>`` for each room.
 
     Code counts if the approach's module or the driver imports it, directly or not, or the database
     extension that it uses does; how roles are started does not. The specification files count
@@ -25,11 +25,14 @@ def parts(spec: RunSpec) -> dict[str, str]:
     """
     digests = {
         "spec": _digest([json.dumps(spec.to_json(), sort_keys=True).encode()]),
-        "lock": _digest([LOCK.read_bytes()]),
+        "lock": _digest([LOCKS[MAIN_ENVIRONMENT][0].read_bytes()]),
     }
+    row = approaches()[spec.approach]
+    if row.environment is not None:
+        locks = LOCKS[row.environment]
+        digests[f"lock of {row.environment}"] = _digest(lock.read_bytes() for lock in locks)
     rooms: dict[str, list[Path]] = {}
-    module = approaches()[spec.approach].module
-    starts = (f"experiments.approaches.{module}", "experiments.runner.drive")
+    starts = (f"experiments.approaches.{row.module}", "experiments.runner.drive")
     found = _imported(starts)
     if any(path.is_relative_to(EXTENSION.parent) for path in found):
         found = _imported((*starts, *_extension_modules()))

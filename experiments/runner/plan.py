@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from experiments.approaches.base import Trait, find
 from experiments.datasets import find_source
 from experiments.errors import DataError, SpecError
 from experiments.mop.policy import POLICIES
@@ -139,15 +140,17 @@ def planned(spec: RunSpec, *, fresh: bool = False) -> PlannedRun:
         seconds = sum(_part(folder.result, "seconds").values())
         return PlannedRun(name, spec, parts, RunState.DONE, "same fingerprint: reused", seconds)
     if folder.run.exists():
-        return PlannedRun(name, spec, parts, RunState.PARTIAL, _how_far(folder))
+        return PlannedRun(name, spec, parts, RunState.PARTIAL, _how_far(folder, spec))
     return PlannedRun(name, spec, parts, RunState.MISSING, _why(identity, name, parts))
 
 
-def _how_far(folder: RunFolder) -> str:
+def _how_far(folder: RunFolder, spec: RunSpec) -> str:
     try:
         done = sum(event.kind == "unit_finished" for event in read(folder.journal))
     except DataError as error:
         return f"cannot go on: {error}; --fresh starts over"
+    if Trait.PACKAGE in find(spec.approach).traits:
+        return f"was interrupted after {done} units: begins again, since the package cannot go on"
     return f"was interrupted after {done} units: goes on"
 
 

@@ -32,7 +32,15 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class ApproachRow:
-    """A row of ``approaches.toml``; ``policy`` is its own default, before the experiment's."""
+    """A row of ``approaches.toml``.
+
+    Attributes
+    ----------
+    policy : its own default, before the experiment's.
+    environment : where its system lives, if that is not the main environment.
+    settings : what only this approach can be told.
+    at : by scale, other values of them.
+    """
 
     id: str
     title: str
@@ -41,6 +49,9 @@ class ApproachRow:
     colour: str
     experiments: tuple[str, ...]
     policy: str | None
+    environment: str | None
+    settings: Mapping[str, Any]
+    at: Mapping[str, Mapping[str, Any]]
     left_out: tuple[LeftOut, ...]
 
 
@@ -88,6 +99,9 @@ def approaches() -> Mapping[str, ApproachRow]:
             row["colour"],
             tuple(row["experiments"]),
             row.get("policy"),
+            row.get("environment"),
+            row.get("settings", {}),
+            row.get("at", {}),
             tuple(LeftOut(key, **each) for each in row.get("left_out", ())),
         )
         for key, row in _read("approaches").items()
@@ -222,4 +236,5 @@ def run_spec(
         dataset=DatasetSpec(**at_scale["dataset"]),
         configs=grid(experiment, scale) if searched is None else (),
         search=searched,
+        settings={**approaches()[approach].settings, **approaches()[approach].at.get(scale, {})},
     )

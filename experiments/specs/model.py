@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from experiments.specs.protocol import Protocol
@@ -65,6 +65,7 @@ class RunSpec:
     search : where configurations come from, if not from ``configs``.
     spark_master : address of a Spark cluster that exists, as Spark writes it; empty for one of our
         own. Only approaches on Spark use it.
+    settings : what only this approach can be told, from its row in ``approaches.toml``.
     """
 
     experiment: str
@@ -79,6 +80,7 @@ class RunSpec:
     configs: tuple[ModelConfig, ...]
     search: SearchSpec | None = None
     spark_master: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,17 @@ def test_the_figure_says_what_it_shows(tmp_path: Path) -> None:
         "Whiskers",
     ):
         assert part in text
+
+
+def test_the_figure_names_settings_that_only_one_approach_has(tmp_path: Path) -> None:
+    runs = loaded(two_approaches(tmp_path))
+    polling = replace(runs[0].spec, settings={"polling_seconds": 0.05})
+    runs = [replace(runs[0], spec=polling), *runs[1:]]
+    table = breakdown.table(runs, LABELS, PAPER)
+    figure = breakdown.figure(table, runs, PAPER)
+    check_words_fit(figure)
+    title = LABELS[polling.approach].title
+    assert f"{title} ran with polling seconds = 0.05." in words(figure)
 
 
 def test_nothing_stands_in_when_the_data_set_is_the_papers(tmp_path: Path) -> None:

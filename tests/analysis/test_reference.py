@@ -12,6 +12,7 @@ from experiments.analysis import reference
 from experiments.analysis.tidy import COMPONENTS
 from experiments.errors import DataError
 from experiments.paths import Artifacts
+from tests.analysis.synthetic_runs import Label
 
 
 @pytest.fixture(scope="module")
@@ -81,3 +82,18 @@ def test_a_damaged_file_is_named(tmp_path: Path, content: str, message: str) -> 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="absent"):
         reference.load(tmp_path / "absent.json")
+
+
+def test_a_row_that_several_go_by_is_of_the_system_that_it_names(paper: Any) -> None:
+    labels = {
+        "cerebro-standalone": Label("Cerebro-Standalone", "Cerebro-Spark"),
+        "cerebro-spark": Label("Cerebro-Spark (package)", "Cerebro-Spark"),
+    }
+    assert reference.paper_rows(labels, paper["9b"]) == {"cerebro-standalone": "Cerebro-Spark"}
+    assert reference.paper_rows(labels, paper["table6-imagenet"]) == {
+        "cerebro-spark": "Cerebro-Spark"
+    }
+    alone = {"cerebro-standalone": labels["cerebro-standalone"]}
+    assert reference.paper_rows(alone, paper["table6-imagenet"]) == {
+        "cerebro-standalone": "Cerebro-Spark"
+    }

@@ -19,9 +19,10 @@ from tests.analysis.synthetic_runs import SECOND, Label, retime
 from tests.analysis.words import check_words_fit, words
 
 PAPER = reference.load()
-PACE = {"cerebro-standalone": 0.1, "ctq": 0.2, "udaf": 0.3, "ma": 0.05}
+PACE = {"cerebro-standalone": 0.1, "ctq": 0.2, "udaf": 0.3, "ma": 0.05, "cerebro-spark": 0.1}
 """Seconds between two events of a run; ten per cent of it more for each seed."""
 PACE_OF_OTHERS = 0.4
+SPARK = approaches()["cerebro-spark"].title
 
 
 def runs_of(root: Path, *names: str, **options: Any) -> list[Run]:
@@ -41,14 +42,14 @@ def row_of(table: Any, title: str, experiment: str = "e2e-imagenet") -> Any:
 
 
 def test_times_and_ratios_stand_beside_the_papers(tmp_path: Path) -> None:
-    of = ("cerebro-standalone", "ctq")
+    of = ("cerebro-spark", "ctq")
     runs = runs_of(tmp_path, "e2e-imagenet", epochs=2, of=of)
     table = end_to_end.table(runs, {name: approaches()[name] for name in of}, PAPER)
     ctq = row_of(table, "CTQ")
     assert ctq["etl_s"] == 7.0
     assert ctq["exec_s"] == pytest.approx(2 * 3 * 0.22)  # an epoch is three events long
     assert ctq["epoch_s"] == pytest.approx(3 * 0.22)
-    assert ctq["relative_to"] == "Cerebro-Standalone"
+    assert ctq["relative_to"] == SPARK
     assert ctq["relative"] == pytest.approx(2.0)
     assert ctq["paper_relative"] == pytest.approx(45.1 / 23.9)
     assert ctq["paper_gpu_util_pct"] == 56.2
@@ -80,9 +81,9 @@ def read_span(seconds: float, epoch: int | None = None) -> Event:
 def test_both_sides_are_measured_by_one_approach_that_both_have(tmp_path: Path) -> None:
     labels: dict[str, ApproachLabel] = {**approaches(), "ma": Label("MA of ours", None)}
     table = end_to_end.table(runs_of(tmp_path, "e2e-imagenet", epochs=1), labels, PAPER)
-    assert set(table["relative_to"]) == {"Cerebro-Standalone"}
+    assert set(table["relative_to"]) == {SPARK}
     assert row_of(table, "MA of ours")["relative"] == pytest.approx(0.5)
-    assert row_of(table, "Cerebro-Standalone")["paper_relative"] == 1.0
+    assert row_of(table, SPARK)["paper_relative"] == 1.0
 
 
 def test_seeds_give_mean_and_interval_and_are_compared_with_their_own(tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def test_the_picture_says_what_it_shows(tmp_path: Path, seeds: tuple[int, ...]) 
         "UDAF‡",
         "‡ Interrupted",
         "Cerebro-Standalone stands beside its Cerebro-Spark",
-        "¹ ImageNet: A run of real Cerebro-Spark",
+        "ImageNet: A run of real Cerebro-Spark",
         "Criteo: Mixed: execution time, CPU, DRAM and network",
         "23.0",
         "1900",

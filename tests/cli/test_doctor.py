@@ -25,6 +25,7 @@ def test_every_subject_is_asked_and_answered() -> None:
         "PL/Python",
         "Java",
         "environment",
+        "beside it",
         "memory",
         "disk",
         "ports",

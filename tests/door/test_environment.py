@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments import paths
 from experiments.cli import environment, machine, setup
 from experiments.errors import EnvironmentFault
 
@@ -24,7 +25,7 @@ def home(tmp_path: Path) -> environment.Environment:
 
 
 def test_named_by_its_lock_and_whole(home: environment.Environment) -> None:
-    assert home.root.name == environment.lock_digest()[:16]
+    assert home.root.name == paths.lock_digest(paths.MAIN_ENVIRONMENT)[:16]
     assert home.stands()
     assert json.loads(home.mark.read_text())["versions"] == {"alpha": "1.0"}
 
@@ -92,6 +93,20 @@ def test_plpython_tells_its_python(tmp_path: Path, text: bytes | None, version: 
     if text is not None:
         library.write_bytes(text)
     assert machine.plpython_version(library) == version
+
+
+@pytest.mark.usefixtures("open_path")
+def test_one_that_cannot_be_made_offline_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = {"PIP_CONFIG_FILE": "/dev/null", "PIP_INDEX_URL": "http://127.0.0.1:9/"}
+    for name, value in {**nowhere, "PIP_FIND_LINKS": "", "PIP_RETRIES": "1"}.items():
+        monkeypatch.setenv(name, value)
+    home = environment.Environment(tmp_path, paths.PACKAGE_ENVIRONMENT)
+    said = "pip could not set up the environment of cerebro-dl: a package index did not answer"
+    with pytest.raises(EnvironmentFault, match=said):
+        setup.add(home, setup.Progress(quiet=True))
+    assert not home.stands()
 
 
 def test_progress_says_what_and_how_long(capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,7 +66,7 @@ def test_unfit_locks_are_refused(text: str, complaint: str) -> None:
 @pytest.mark.parametrize("line", ["torch", "torch==2.13.0+cpu", "torch>=2", "torch==2 # why"])
 def test_unfit_direct_requirements_are_refused(line: str) -> None:
     with pytest.raises(lock.LockError, match=re.escape(line)):
-        lock.parse_direct(line)
+        lock.parse_direct(line, "main.in")
 
 
 @pytest.mark.parametrize("change", ["six==1.17.0\n", "", "\nrich==1.0\n"])
@@ -79,6 +79,19 @@ def test_a_stale_lock_is_noticed(tmp_path: Path, change: str) -> None:
     direct.write_text(kept + change)
     with pytest.raises(lock.LockError, match=r"not made from|does not hold"):
         lock.check(tmp_path)
+
+
+def test_a_package_alone_is_locked_without_what_it_declares() -> None:
+    text = (LOCKS / "cerebro-dl.in").read_text()
+    assert lock.alone(text) == ["cerebro-dl==1.1.1"]
+    package = lock.parse_lock((LOCKS / "cerebro-dl.txt").read_text(), "cerebro-dl.txt")
+    assert not {"transformers", "flask-restplus"} & package.keys()
+    assert {*lock.parse_direct(text, "cerebro-dl.in")} <= package.keys()
+
+
+def test_comments_do_not_make_a_lock_stale() -> None:
+    assert lock.fingerprint("# why\nb==1\n\na==2\n") == lock.fingerprint("a==2\nb==1")
+    assert lock.fingerprint("a==2 # alone") != lock.fingerprint("a==2")
 
 
 def test_a_lock_that_lost_a_requirement_is_noticed(tmp_path: Path) -> None:

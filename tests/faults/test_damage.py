@@ -11,9 +11,9 @@ from experiments.approaches.base import find
 from experiments.approaches.calling import CallingApproach
 from experiments.mop.store import ModelStore
 from experiments.paths import state
-from experiments.specs.load import approaches
 from experiments.specs.topology import SEGMENT, WORKER
 from tests.conftest import Disk
+from tests.families import OWN
 from tests.faults.harness import RUN_SECONDS, FaultyRun, Kill, small_spec
 
 
@@ -29,7 +29,7 @@ def ends_as_if_nothing_had_happened(run: FaultyRun, done: int) -> None:
     run.check()
 
 
-@pytest.mark.parametrize("approach", approaches())
+@pytest.mark.parametrize("approach", OWN)
 def test_a_full_disk_during_a_save_is_named(approach: str, disk: Disk) -> None:
     run = FaultyRun.of(small_spec(approach, seed=100))
     disk(state().stores, "64k")
@@ -69,7 +69,7 @@ def test_a_full_disk_under_the_journal_is_named(disk: Disk) -> None:
 
 
 # The states of the others lie in the database, whose pages are not ours to mend.
-IN_FILES = [name for name in approaches() if not issubclass(find(name), CallingApproach)]
+IN_FILES = [name for name in OWN if not issubclass(find(name), CallingApproach)]
 
 
 @pytest.mark.parametrize("approach", IN_FILES)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from experiments.approaches.base import Trait, find
 from experiments.runner import spark
-from experiments.specs.load import approaches
-from tests.faults.harness import CLI, FaultyRun, random_kills, small_spec, victims
+from tests.contracts.conftest import contract_spec
+from tests.families import OWN, PACKAGES
+from tests.faults.harness import CLI, DRIVER, FaultyRun, Kill, random_kills, small_spec, victims
 
 KILLS = 5
 
@@ -18,7 +21,7 @@ SPARK_SEED, SPARK_KILLS = 1, 6
 
 def cases() -> list[tuple[str, int, int]]:
     """Approach, seed and number of kills of every run."""
-    return [(each, *run) for each in approaches() for run in runs(each)]
+    return [(each, *run) for each in OWN for run in runs(each)]
 
 
 def runs(approach: str) -> list[tuple[int, int]]:
@@ -38,7 +41,21 @@ def test_a_run_survives_seeded_kills(approach: str, seed: int, kills: int) -> No
     run.check()
 
 
-@pytest.mark.parametrize("approach", [name for name in approaches() if spark.is_on(name)])
+@pytest.mark.parametrize("approach", [name for name in OWN if spark.is_on(name)])
 def test_one_run_on_spark_loses_everything_once(approach: str) -> None:
     chosen = {kill.victim for kill in random_kills(approach, SPARK_SEED, SPARK_KILLS)}
     assert chosen == {*victims(approach)} - {CLI}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("package_python")
+@pytest.mark.parametrize("approach", PACKAGES)
+def test_a_package_that_was_killed_begins_again(approach: str) -> None:
+    run = FaultyRun.of(replace(contract_spec(approach), experiment="faults", epochs=1))
+    run.complete([Kill(DRIVER, "unit_finished", 2)])
+    run.check()
+    (start,) = (event for event in run.events() if event.kind == "run_started")
+    assert start.detail == {"resumed": False, "earlier": 1}
+    trained = [e for e in run.events() if e.kind == "unit_finished" and e.detail["kind"] == "train"]
+    assert len(trained) == len(run.run.spec.configs) * run.run.spec.workers
+    assert len(run.run.folder.earlier) == 1

@@ -18,9 +18,10 @@ from experiments.mop import invariants
 from experiments.paths import CHECKOUT, RunFolder, state
 from experiments.runner.execute import execute
 from experiments.runner.plan import RunState, planned
-from experiments.specs.load import approaches, protocols
+from experiments.specs.load import protocols
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec
 from experiments.telemetry.journal import Event, read
+from tests.families import OWN
 
 RUN = """
 import json, sys
@@ -75,7 +76,7 @@ def finished_units(events: list[Event]) -> list[tuple[int | None, int | None, st
     return [(e.model, e.partition, e.detail["kind"]) for e in events if e.kind == "unit_finished"]
 
 
-@pytest.mark.parametrize("approach", approaches())
+@pytest.mark.parametrize("approach", OWN)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_goes_on(approach: str, number: signal.Signals) -> None:
     wanted = planned(spec(approach, seed=int(number)))
