@@ -8,6 +8,7 @@ ranks, since one that has lost a rank is of no use any more; making one takes so
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 import sys
@@ -21,6 +22,7 @@ from typing import Any
 import psutil
 
 from experiments.errors import EnvironmentFault, ServerDied
+from experiments.files import unwritable
 
 MEET_SECONDS = 15.0
 """How long a rank waits for the others to come, and for each step of connecting to them; they have
@@ -28,6 +30,9 @@ built their models by then."""
 
 GIVE_UP_SECONDS = 18.0
 """How long connecting may take before the process ends itself."""
+
+_FULL = os.strerror(errno.ENOSPC)
+"""Torch tells of a full disk in these words alone."""
 
 STEP_SECONDS = 60.0
 """How long a rank waits for another that is still connected; one that died is noticed at once."""
@@ -62,11 +67,16 @@ def joined(group: Group) -> Iterator[None]:
     ------
     ServerDied
         Another rank left, died, or did not come in time.
+    EnvironmentFault
+        The disk under the shared folder is full.
     """
     try:
         _join(group)
         yield
     except BaseException as error:
+        if _FULL in str(error):
+            full = OSError(errno.ENOSPC, _FULL)
+            raise unwritable(group.folder / f"group-{group.name}", full) from error
         if _is_loss(error):
             reason = str(error).strip().partition("\n")[0]
             raise ServerDied(f"rank {group.rank} lost the other ranks ({reason})") from error

@@ -43,7 +43,7 @@ def test_a_full_disk_during_a_save_is_named(approach: str, disk: Disk) -> None:
         said = process.communicate(timeout=RUN_SECONDS)[1]
     run.nothing_is_left()
     assert process.returncode == 2, said
-    assert f"error: {state().stores / run.run.name}/model-" in said
+    assert f"error: {state().stores / run.run.name}/" in said
     assert "cannot be saved (No space left on device)" in said
     assert len(said.splitlines()) == 1
     run.gave_up()

@@ -36,7 +36,8 @@ except KeyboardInterrupt:
 
 
 def spec(approach: str, seed: int) -> RunSpec:
-    """Units slow enough (batches of one row) to be interrupted in the middle."""
+    """Units slow enough to be interrupted in the middle: batches of one row, or many rounds."""
+    batch = 32 if Trait.DATA_PARALLEL in find(approach).traits else 1
     return RunSpec(
         experiment="interrupt",
         approach=approach,
@@ -47,7 +48,7 @@ def spec(approach: str, seed: int) -> RunSpec:
         epochs=1,
         policy="random",
         dataset=DatasetSpec("blobs", train_rows=8000, valid_rows=40),
-        configs=tuple(ModelConfig("linear", rate, 0.0, 1) for rate in (1e-2, 1e-3, 1e-4)),
+        configs=tuple(ModelConfig("linear", rate, 0.0, batch) for rate in (1e-2, 1e-3, 1e-4)),
     )
 
 
