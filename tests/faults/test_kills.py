@@ -19,7 +19,8 @@ def runs(approach: str) -> int:
 def marks(approach: str) -> list[pytest.MarkDecorator]:
     if Trait.DATA_PARALLEL not in find(approach).traits:
         return []
-    reason = "one run in some twenty: a rank that was killed is not missed, and the others wait"
+    # Seen with seed 0 of PyTorchDDP: "IOStream is not idle; cannot convert to SSL" in the driver.
+    reason = "Dask's client may break while it connects to a new scheduler, and then waits for ever"
     return [pytest.mark.xfail(reason=reason, strict=False)]
 
 
