@@ -16,22 +16,9 @@ def runs(approach: str) -> int:
     return 2 if Trait.DATA_PARALLEL in find(approach).traits else 4
 
 
-def marks(approach: str) -> list[pytest.MarkDecorator]:
-    if Trait.DATA_PARALLEL not in find(approach).traits:
-        return []
-    # Seen with seed 0 of PyTorchDDP: "IOStream is not idle; cannot convert to SSL" in the driver.
-    reason = "Dask's client may break while it connects to a new scheduler, and then waits for ever"
-    return [pytest.mark.xfail(reason=reason, strict=False)]
-
-
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    ("approach", "seed"),
-    [
-        pytest.param(each, seed, marks=marks(each))
-        for each in approaches()
-        for seed in range(runs(each))
-    ],
+    ("approach", "seed"), [(each, seed) for each in approaches() for seed in range(runs(each))]
 )
 def test_a_run_survives_seeded_kills(approach: str, seed: int) -> None:
     run = FaultyRun.of(small_spec(approach, seed))
