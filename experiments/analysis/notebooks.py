@@ -169,8 +169,11 @@ def _execute(figure_id: str, parameters: Parameters) -> None:
     from papermill.exceptions import PapermillExecutionError
     from traitlets.config import Config
 
+    from experiments.analysis.kernel import manager_with_log
+
     source, executed = parameters.source(figure_id), parameters.executed(figure_id)
     executed.parent.mkdir(parents=True, exist_ok=True)
+    log = executed.with_suffix(".log")
     injected = {
         "scale": parameters.scale,
         "runs": [str(folder.resolve()) for folder in parameters.runs],
@@ -188,6 +191,7 @@ def _execute(figure_id: str, parameters: Parameters) -> None:
                 progress_bar=False,
                 log_output=False,
                 execution_timeout=_CELL_TIMEOUT_S,
+                kernel_manager_class=manager_with_log(log),
                 # Its end interrupts it, and it would say so on the user's terminal.
                 extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
                 config=Config(
@@ -210,7 +214,10 @@ def _execute(figure_id: str, parameters: Parameters) -> None:
             f"{source}: a cell ran longer than {_CELL_TIMEOUT_S} s (executed copy: {executed})"
         ) from None
     except DeadKernelError:
-        raise ReproduceError(f"{source}: its kernel died (executed copy: {executed})") from None
+        raise ReproduceError(
+            f"{source}: its kernel died (executed copy: {executed}, its log: {log})"
+        ) from None
+    log.unlink()
 
 
 def _cell_number(source: Path, executed_index: int) -> int:

@@ -22,6 +22,8 @@ from experiments.specs.topology import SCHEDULER
 
 CONNECT_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
+LOOK_SECONDS = 2.0
+"""How often a call that waits for its answer looks whether its client is connected."""
 
 
 class Approach:
@@ -111,7 +113,7 @@ class DaskWorkers:
     def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            client.close(timeout=CLOSE_SECONDS)
+            _let_go(client)
 
     def _on(self, worker: int, function: Any, *arguments: Any) -> Report:
         """Run a function on one worker.
@@ -138,7 +140,7 @@ class DaskWorkers:
                 retries=0,
             )
             self._running.add(future)
-            report: Report = future.result()
+            return _result(client, future)
         except (KilledWorker, NoValidWorkerError) as error:
             raise ServerDied(f"{worker_name(worker)} is gone ({type(error).__name__})") from error
         except Exception as error:
@@ -148,7 +150,6 @@ class DaskWorkers:
             raise ServerDied(f"the connection to the {SCHEDULER} is lost ({error})") from error
         finally:
             self._running.discard(future)
-        return report
 
     def _connected(self) -> Any:
         with self._lock:
@@ -162,4 +163,36 @@ class DaskWorkers:
             if self._client is not client:
                 return
             self._client = None
+        _let_go(client)
+
+
+def _let_go(client: Any) -> None:
+    """Close a client; one that broke while it connected raises what broke it, and is closed."""
+    try:
         client.close(timeout=CLOSE_SECONDS)
+    except Exception:  # noqa: BLE001 - whatever it was, nobody uses this client any more
+        client.status = "closed"
+
+
+def _result(client: Any, future: Any) -> Report:
+    """What a future brings.
+
+    A client whose scheduler dies while it connects to it (``distributed`` 2026.8 expects an
+    ``OSError`` there and nothing else) stays unconnected, and its futures wait for ever.
+
+    Raises
+    ------
+    ConnectionError
+        The client has been without a scheduler for longer than it would try to connect.
+    """
+    apart = 0.0
+    while apart <= CONNECT_SECONDS:
+        try:
+            report: Report = future.result(timeout=LOOK_SECONDS)
+        except TimeoutError:
+            if future.status == "error":  # the task's own
+                raise
+            apart = 0.0 if client.status == "running" else apart + LOOK_SECONDS
+        else:
+            return report
+    raise ConnectionError(f"not connected for {CONNECT_SECONDS:g} s")

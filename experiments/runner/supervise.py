@@ -61,8 +61,9 @@ class Supervisor:
     def start(self) -> None:
         """Start all roles that do not run; return when they serve.
 
-        A start that fails is tried again, since it may have failed of another role's death. Raises
-        what :meth:`look` does.
+        A start that fails is tried again, since it may have failed of another role's death: once
+        however long it took, for a role may have waited in vain for as long as it may. Raises what
+        :meth:`look` does.
         """
         begun = self._clock()
         failures = 0
@@ -71,7 +72,8 @@ class Supervisor:
                 self._runtime.start(self._topology, self._roles)
             except ServerDied:
                 failures += 1
-                if failures == YOUNG_DEATHS or self._clock() - begun > YOUNG_SECONDS:
+                late = failures > 1 and self._clock() - begun > YOUNG_SECONDS
+                if late or failures == YOUNG_DEATHS:
                     raise
                 self._note(self._runtime.deaths())
             else:

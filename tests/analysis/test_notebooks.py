@@ -126,10 +126,20 @@ def test_whatever_fails_in_a_cell_is_told_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_kernel_that_dies_is_an_error(parameters: notebooks.Parameters) -> None:
-    write_notebook(parameters.source("dying"), "import os", "os._exit(3)")
-    with pytest.raises(ReproduceError, match="its kernel died"):
+def test_a_kernel_that_dies_is_an_error(
+    parameters: notebooks.Parameters, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What it says of its death is in a log, and not on the terminal."""
+    write_notebook(parameters.source("dying"), "import os; os.write(2, b'last words'); os._exit(3)")
+    with pytest.raises(ReproduceError, match="its kernel died") as caught:
         notebooks.build("dying", parameters)
+    log = parameters.executed("dying").with_suffix(".log")
+    assert str(log) in str(caught.value)
+    assert log.read_text() == "last words"
+    assert capfd.readouterr() == ("", "")
+    write_notebook(parameters.source("dying"), QUICK.replace("quick", "dying"))
+    notebooks.build("dying", parameters)
+    assert not log.exists()
 
 
 def test_a_notebook_that_writes_no_figure_is_an_error(parameters: notebooks.Parameters) -> None:

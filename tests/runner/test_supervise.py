@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,12 +22,15 @@ class FakeRuntime:
         self.dead: dict[tuple[str, int], ServerDied] = {}
         self.failures: list[Exception] = []
         self.starts = 0
+        self.start_seconds = 0.0
+        self.spend: Callable[[float], None] = lambda seconds: None
 
     def die(self, key: tuple[str, int]) -> None:
         self.dead[key] = ServerDied(f"{key[0]} on node {key[1]} ended with signal SIGKILL; its log")
 
     def start(self, topology: Topology, roles: Sequence[str]) -> None:
         self.starts += 1
+        self.spend(self.start_seconds)
         if self.failures:
             raise self.failures.pop(0)
         self.dead.clear()
@@ -44,6 +47,7 @@ class Watched:
 
     def __init__(self, path: Path) -> None:
         self.runtime = FakeRuntime()
+        self.runtime.spend = self.spend
         self.now = 0.0
         self.journal = Journal(path, "run")
         topology = Topology("fake", path.parent, 1, ())
@@ -51,6 +55,9 @@ class Watched:
         self.supervisor = Supervisor(
             self.runtime, topology, roles, self.journal, clock=lambda: self.now
         )
+
+    def spend(self, seconds: float) -> None:
+        self.now += seconds
 
     def recorded(self) -> list[tuple[str, int | None]]:
         return [(event.detail["role"], event.worker) for event in read(self.journal.path)]
@@ -111,6 +118,15 @@ def test_a_restart_that_keeps_failing_ends_the_run(watched: Watched) -> None:
     with pytest.raises(ServerDied, match=f"attempt {YOUNG_DEATHS}"):
         watched.supervisor.look()
     assert not watched.recorded()
+
+
+def test_a_start_that_took_too_long_is_tried_once_more(watched: Watched) -> None:
+    watched.runtime.start_seconds = YOUNG_SECONDS + 1
+    watched.runtime.failures = [ServerDied("no scheduler")]
+    watched.supervisor.start()
+    watched.runtime.failures = [ServerDied(f"attempt {n}") for n in range(1, 10)]
+    with pytest.raises(ServerDied, match="attempt 2"):
+        watched.supervisor.start()
 
 
 def test_what_the_user_can_mend_is_not_tried_again(watched: Watched) -> None:
