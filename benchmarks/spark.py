@@ -134,7 +134,7 @@ def compare_toys(repeat: int) -> None:
             found[name].append(make())
 
     def median(name: str, part: str) -> float:
-        return statistics.median(getattr(each, part) for each in found[name])
+        return float(statistics.median(getattr(each, part) for each in found[name]))
 
     print(
         "| toy workload | training per unit, s | overhead per unit, s | over native | epochs, s "
