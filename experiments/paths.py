@@ -71,6 +71,11 @@ class State:
         """Snapshots of this package that the database servers import."""
         return self.root / "code"
 
+    @property
+    def pilot(self) -> Path:
+        """What ``--pilot`` has measured of this machine."""
+        return self.root / "this-device.json"
+
 
 def state() -> State:
     """The state folder of this process."""

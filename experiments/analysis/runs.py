@@ -160,6 +160,7 @@ def _common(run: Run) -> Iterable[tuple[str, object]]:
     yield "scale", spec.scale
     yield "protocol", str(spec.protocol)
     yield "workers", spec.workers
+    yield "emulation", spec.emulation
     yield "epochs", spec.epochs
     yield "dataset", spec.dataset
     yield "configs", tuple(config.key for config in spec.configs)

@@ -11,7 +11,7 @@ import enum
 import functools
 import importlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol, cast
 
 from experiments.datasets import PreparedDataset
@@ -73,7 +73,15 @@ class RunContext:
         search = self.search
         configs = self.spec.configs if search is None else search.architectures()
         shapes = {(config.architecture, config.batch_size): config for config in configs}
-        return [job(config, self.dataset) for config in shapes.values()]
+        return [self.job(config) for config in shapes.values()]
+
+    def job(self, config: ModelConfig) -> dict[str, Any]:
+        """A model config of this run, as workers and database backends take it."""
+        work = job(config, self.dataset)
+        if self.spec.emulation is not None:
+            emulated = self.spec.emulation.models[config.architecture]
+            work["model"]["emulation"] = asdict(emulated)
+        return work
 
     def turns(self) -> Iterator[Entry]:
         """What is left to do, for an approach that trains one model at a time.

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from experiments.approaches import in_database
-from experiments.approaches.base import RunContext, job
+from experiments.approaches.base import RunContext
 from experiments.errors import ReproduceError
 from experiments.models.worker import spans_of
 from experiments.mop.unit import Unit, UnitResult
@@ -67,7 +67,7 @@ def fit_job(
     return {
         "models": [
             {
-                **job(config, context.dataset),
+                **context.job(config),
                 "seed": derive_seed(spec.seed, "initial", config.architecture),
             }
             for config in context.configs

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from experiments.approaches.base import RunContext, job
+from experiments.approaches.base import RunContext
 from experiments.approaches.recovery import Recovery
 from experiments.errors import NotBegun, ServerDied, SpecError
 from experiments.models.worker import TRAIN, Report, spans_of
@@ -123,7 +123,7 @@ class HoppingExecutor:
             if self._context.store.latest(model) is not None:
                 continue
             worker = model % len(self._lanes)
-            each = job(config, self._context.dataset)
+            each = self._context.job(config)
             seed = derive_seed(self._context.spec.seed, "initial", config.architecture)
             target = self._file(model, 0)
             create = partial(self._remote.create, worker, {**each, "seed": seed}, target)
@@ -143,7 +143,7 @@ class HoppingExecutor:
         store.save(model, 0, store.load(place, 0))
 
     def _job(self, model: int) -> dict[str, Any]:
-        return job(self._context.configs[model], self._context.dataset)
+        return self._context.job(self._context.configs[model])
 
     def _warm(self, work: Mapping[str, Any], worker: int) -> Report:
         return self._remote.warm(worker, work)

@@ -24,10 +24,6 @@ from experiments.specs.load import (
 LEFT_OUT = "left out"
 """The state of what will not be run at this scale."""
 
-EVIDENCE = "measured"
-"""Every experiment that exists so far trains for real at every scale."""
-
-
 Plan = Callable[[Sequence[str]], Sequence[PlannedRun]]
 
 
@@ -40,20 +36,26 @@ def render_list(scale: str, plan: Plan, as_json: bool) -> str:
     """
     runs = {name: _runs(plan, name) for name in experiments()}
     rows = [
-        _row("figure", figure, _figure_state(figure, scale, runs), None)
+        _row(
+            "figure",
+            figure,
+            _evidence(figure.experiments, runs),
+            _figure_state(figure, scale, runs),
+        )
         for figure in figures().values()
     ]
     for experiment in experiments().values():
         own = runs[experiment.id]
+        evidence = _evidence([experiment.id], runs)
         if isinstance(own, UserError):
-            rows.append(_row("experiment", experiment, f"cannot be run: {own}", None))
+            rows.append(_row("experiment", experiment, evidence, f"cannot be run: {own}"))
             continue
         done = [run for run in own if run.state is RunState.DONE]
         seconds = sum(run.seconds or 0 for run in done) or None
         state = f"{len(done)} of {len(own)} runs"
         for each in left_out(experiment.id, scale):
             state += f"; without {approaches()[each.approach].title}: {each.reason}"
-        rows.append(_row("experiment", experiment, state, seconds))
+        rows.append(_row("experiment", experiment, evidence, state, seconds))
     if as_json:
         return json.dumps({"scale": scale, "rows": rows}, indent=1)
     lines = [("kind", "id", "place in the paper", "evidence", "last took", "what", "state")]
@@ -95,15 +97,25 @@ def _figure_state(
     return stale or "built"
 
 
+def _evidence(names: Sequence[str], runs: Mapping[str, Sequence[PlannedRun] | UserError]) -> str:
+    """What kinds of evidence the runs of some experiments are."""
+    known = [own for name in names if not isinstance(own := runs[name], UserError)]
+    return ", ".join(sorted({run.spec.evidence for own in known for run in own})) or "-"
+
+
 def _row(
-    kind: str, row: FigureRow | ExperimentRow, state: str, seconds: float | None
+    kind: str,
+    row: FigureRow | ExperimentRow,
+    evidence: str,
+    state: str,
+    seconds: float | None = None,
 ) -> dict[str, Any]:
     return {
         "kind": kind,
         "id": row.id,
         "title": row.title,
         "place": row.place,
-        "evidence": EVIDENCE,
+        "evidence": evidence,
         "state": state,
         "seconds": seconds,
     }

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 from experiments import __version__
 from experiments.errors import ReproduceError, SpecError, UserError
-from experiments.specs.load import SCALES, experiments, figures, left_out, nearest, protocols
+from experiments.specs import devices
+from experiments.specs.load import (
+    SCALES,
+    approaches_of,
+    experiments,
+    figures,
+    left_out,
+    nearest,
+    protocols,
+    run_spec,
+)
 from experiments.specs.spark import check_address
 
 if TYPE_CHECKING:
@@ -24,6 +34,7 @@ EPILOG = """examples:
   python3 reproduce.py --figure 9a --repeat 3       with intervals over three seeds
   python3 reproduce.py --experiment breakdown --fresh --seed 7
   python3 reproduce.py --test tests/mop -k random   some of the tests
+  python3 reproduce.py --figure 9b --device p100 --speedup 100   wait for a P100 instead of training
   python3 reproduce.py --readme --scale smoke       put the built figures into README.md
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
 
@@ -63,6 +74,12 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--experiment", nargs="+", metavar="ID", help="run these experiments")
     what.add_argument("--list", action="store_true", help="figures and experiments, their state")
     what.add_argument("--plan", action="store_true", help="what would run and why; runs nothing")
+    what.add_argument(
+        "--pilot",
+        action="store_true",
+        help="measure this machine with the models of the figures or experiments named, "
+        "for --device this",
+    )
     what.add_argument("--doctor", action="store_true", help="check this machine")
     what.add_argument(
         "--test",
@@ -107,6 +124,18 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="where a search's configurations come from, instead of the experiment's: grid, "
         "random, tpe, asha or hyperband",
+    )
+    how.add_argument(
+        "--device",
+        metavar="NAME",
+        help="emulate: workers wait as long as this device would take, and learn nothing: "
+        f"{', '.join(devices.names())}",
+    )
+    how.add_argument(
+        "--speedup",
+        type=float,
+        metavar="F",
+        help="emulated runs wait for a device that is so many times as fast",
     )
     how.add_argument(
         "--spark-master",
@@ -166,6 +195,7 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.test is not None, _test),
         (options.benchmark is not None, _benchmark),
         (options.doctor, _doctor),
+        (options.pilot, _pilot),
         (options.readme, _readme),
         (options.clean, _clean),
         (options.list, _list),
@@ -173,7 +203,7 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.all or options.figure or options.experiment, _reproduce),
     )
     wanted = [command for wanted, command in chosen if wanted]
-    together = wanted[:1] in ([_clean], [_list], [_plan]) and wanted[1:] == [_reproduce]
+    together = wanted[:1] in ([_clean], [_list], [_plan], [_pilot]) and wanted[1:] == [_reproduce]
     if len(wanted) > 1 and not together:
         raise SpecError("one command at a time: see --help")
     if options.clean and (options.figure or options.experiment):
@@ -193,10 +223,12 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     from experiments.cli.listing import render_plan
+    from experiments.runner.plan import not_emulated
 
     _check(options)
     wanted, _ = _wanted(options)
     absent = [each for name in wanted for each in left_out(name, options.scale)]
+    absent += [e for name in wanted for e in not_emulated(name, options.scale, options.device)]
     print(render_plan(_plan_runs(options, wanted), absent, as_json=options.json))
     return 0
 
@@ -216,6 +248,21 @@ def _doctor(options: argparse.Namespace) -> int:
     checks = doctor.checks()
     print(doctor.render(checks, as_json=options.json))
     return doctor.exit_code(checks)
+
+
+def _pilot(options: argparse.Namespace) -> int:
+    from experiments.runner import pilot
+
+    _check(options)
+    if options.device not in {None, devices.THIS}:
+        raise SpecError(f"--pilot measures this machine: leave out --device {options.device}")
+    wanted, _ = _wanted(options)
+    runs = {
+        name: run_spec(name, approaches_of(name)[0].id, options.scale, workers=options.workers)
+        for name in wanted
+    }
+    print(pilot.measure(runs.values()))
+    return 0
 
 
 def _test(options: argparse.Namespace) -> int:
@@ -256,6 +303,8 @@ def _plan_runs(options: argparse.Namespace, wanted: Sequence[str]) -> list[Plann
         seed=options.seed,
         policy=options.policy,
         searcher=options.searcher,
+        device=options.device,
+        speedup=options.speedup,
         repeat=options.repeat,
         fresh=options.fresh,
         spark_master=options.spark_master,

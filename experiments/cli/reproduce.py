@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from experiments.cli.progress import Progress
 from experiments.errors import DataError, ReproduceError, UserError
+from experiments.runner import pacing
 from experiments.runner.plan import PlannedRun, RunState
 
 
@@ -35,6 +36,8 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
             progress.started(run)
             execute(run, progress.watch)
             progress.finished(run, time.monotonic() - start)
+            if line := pacing.warning(json.loads(run.folder.result.read_text(encoding="utf-8"))):
+                progress.say(f"    {line}")
         made, failed = [], []
         for name in drawn:
             try:

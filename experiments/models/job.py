@@ -5,9 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from experiments.errors import SpecError
+from experiments.specs.emulation import EmulatedModel
+
+
+if TYPE_CHECKING:
+    ModelKey = tuple[str, tuple[int, ...], int, EmulatedModel | None]
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class Job:
     batch_size : rows per optimizer step.
     learning_rate : Adam's step size.
     regularization : L2 coefficient λ.
+    emulation : the device that is waited for; None where the framework computes.
     """
 
     architecture: str
@@ -30,6 +36,7 @@ class Job:
     batch_size: int
     learning_rate: float
     regularization: float
+    emulation: EmulatedModel | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Job:
@@ -47,6 +54,7 @@ class Job:
                 batch_size=int(data["batch_size"]),
                 learning_rate=float(data["learning_rate"]),
                 regularization=float(data["regularization"]),
+                emulation=_emulation(data.get("emulation")),
             )
         except KeyError as error:
             raise SpecError(f"a job needs the field {error}") from None
@@ -57,6 +65,10 @@ class Job:
         return job
 
     @property
-    def model(self) -> tuple[str, tuple[int, ...], int]:
-        """What one compiled model serves: every job that shares these three."""
-        return self.architecture, self.input_shape, self.classes
+    def model(self) -> ModelKey:
+        """What one compiled model serves: every job that shares these."""
+        return self.architecture, self.input_shape, self.classes, self.emulation
+
+
+def _emulation(data: Mapping[str, Any] | None) -> EmulatedModel | None:
+    return None if data is None else EmulatedModel.from_json(data)

@@ -57,6 +57,25 @@ class Group:
     address: str
 
 
+@dataclass
+class Traffic:
+    """What one rank gave to all-reduce.
+
+    Attributes
+    ----------
+    steps : optimizer steps.
+    bytes : of all gradient buckets of all steps.
+    """
+
+    steps: int = 0
+    bytes: int = 0
+
+    def sent(self, size: int) -> int:
+        """Bytes that a rank of ``size`` sends for this: a ring passes each bucket on in ``size``
+        pieces, each ``size - 1`` times to be summed and as often to be told (Patarasuk & Yuan)."""
+        return 2 * (size - 1) * self.bytes // size
+
+
 @contextlib.contextmanager
 def joined(group: Group) -> Iterator[None]:
     """Make a group with the other ranks, and be in it.

@@ -16,6 +16,7 @@ from experiments.models.process_group import Group
 from experiments.models.worker import TRAIN, Block, Report, UnitWorker, merge
 
 if TYPE_CHECKING:
+    from experiments.models.emulated import EmulatedStep
     from experiments.models.steps_ddp import DataParallelStep
 
 
@@ -71,8 +72,11 @@ def train(
     own = share(batch, group.size, group.rank)
     mine = {**job, "model": {**job["model"], "batch_size": own}}
     reports = [worker.load_file(mine, source)]
-    step = cast("DataParallelStep", worker.session.step)
-    with process_group.joined(group), step.together(group, batch) as traffic:
+    step = cast("DataParallelStep | EmulatedStep", worker.session.step)
+    # Emulated ranks meet without torch.
+    emulated = mine["model"].get("emulation") is not None
+    members = contextlib.nullcontext() if emulated else process_group.joined(group)
+    with members, step.together(group, batch) as traffic:
         worker.start(TRAIN, mine)
         with contextlib.closing(blocks(count * own)) as stream:
             for block in stream:

@@ -19,6 +19,8 @@ from experiments.models.job import Job
 from experiments.models.measures import Counts
 
 if TYPE_CHECKING:
+    from experiments.models.emulated import Pace
+    from experiments.models.job import ModelKey
     from experiments.models.steps import Step
 
 
@@ -63,8 +65,9 @@ class Session:
         self.between_batches: Callable[[], None] | None = None
         self.builds = 0
         self._framework = framework
-        self._steps: dict[tuple[str, tuple[int, ...], int], Step] = {}
-        self._warm: set[tuple[str, tuple[int, ...], int]] = set()
+        self._steps: dict[ModelKey, Step] = {}
+        self._paces: dict[ModelKey, Pace] = {}
+        self._warm: set[ModelKey] = set()
         self._loaded: Job | None = None
         self._dirty = False
         self._pass: _Pass | None = None
@@ -92,6 +95,13 @@ class Session:
         step = self._step(wanted)
         if self._loaded is not None and self._loaded.model == key:
             return False
+        if wanted.emulation is None:
+            self._exercise(step, wanted)
+        self._warm.add(key)
+        return True
+
+    def _exercise(self, step: Step, wanted: Job) -> None:
+        """Do everything once that a framework compiles or traces."""
         x = np.zeros((wanted.batch_size, *wanted.input_shape), np.float32)
         y = np.zeros((wanted.batch_size, wanted.classes), np.int16)
         y[:, 0] = 1
@@ -99,8 +109,6 @@ class Session:
         step.totals()
         step.predict(x)
         step.set_state(codec.decode(codec.encode(*step.get_state(), step.layout)))
-        self._warm.add(key)
-        return True
 
     def initial_state(self, job: Mapping[str, Any], seed: int) -> bytes:
         """Random weights and a fresh optimizer: the same bytes in every process and framework."""
@@ -119,6 +127,8 @@ class Session:
         step = self._step(wanted)
         decoded = codec.decode(state, step.layout)
         self._loaded = self._pass = None
+        if (pace := self._paces.get(wanted.model)) is not None:
+            pace.begin()
         step.set_state(decoded)
         step.configure(wanted.learning_rate, wanted.regularization)
         self._dirty = False
@@ -176,18 +186,46 @@ class Session:
             raise RuntimeError("dump() in the middle of a pass; finish it first")
         step = self._step(job)
         weights, moments, count = step.get_state()
+        self._settle(job)
         if not optimizer:
             moments, count = [], 0
         return codec.encode(weights, moments, count, step.layout)
 
+    def emulated(self) -> dict[str, float]:
+        """What the loaded model's emulated device counts since the state was loaded; empty where a
+        framework computes. See :meth:`experiments.models.emulated.Pace.counters`."""
+        job = self._loaded
+        if job is None or job.emulation is None:
+            return {}
+        occupied = job.emulation.occupied_bytes(job.batch_size)
+        return {**self._paces[job.model].counters(), "occupied_bytes": occupied}
+
     def _step(self, job: Job) -> Step:
         key = job.model
         if key not in self._steps:
-            from experiments.models.steps import make_step
-
-            self._steps[key] = make_step(self._framework, *key)
+            self._steps[key] = self._make(job)
             self.builds += 1
         return self._steps[key]
+
+    def _make(self, job: Job) -> Step:
+        if job.emulation is not None:
+            from experiments.models.emulated import EmulatedStep
+
+            step = EmulatedStep(job.architecture, job.classes, job.emulation, self._between)
+            self._paces[job.model] = step.pace
+            return step
+        from experiments.models.steps import make_step
+
+        return make_step(self._framework, job.architecture, job.input_shape, job.classes)
+
+    def _between(self) -> None:
+        if self.between_batches is not None:
+            self.between_batches()
+
+    def _settle(self, job: Job) -> None:
+        """Wait for an emulated device; frameworks wait for themselves."""
+        if (pace := self._paces.get(job.model)) is not None:
+            pace.finish()
 
     def _clean(self) -> Job:
         if self._dirty:
@@ -204,6 +242,8 @@ class Session:
             raise RuntimeError("a pass is under way; finish it first")
         step = self._step(job)
         step.reset_totals()
+        if (pace := self._paces.get(job.model)) is not None:
+            pace.resume()
         self._pass = _Pass(job, training, Batcher(job.batch_size))
         return step
 
@@ -228,8 +268,7 @@ class Session:
         step = self._step(going.job)
         try:
             for x, y in batches:
-                if self.between_batches is not None:
-                    self.between_batches()
+                self._between()
                 if going.training:
                     step.train_batch(x, y)
                 else:
@@ -245,6 +284,7 @@ class Session:
         going = self._under_way(training)
         self._run(going, going.batcher.flush())
         self._pass = None
+        self._settle(going.job)
         return self._step(going.job), going
 
 

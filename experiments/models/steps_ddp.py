@@ -10,7 +10,6 @@ every rank. Statistics of batch normalization stay each rank's own, as in DDP wi
 import contextlib
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,27 +17,8 @@ from torch.distributed import GradBucket
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
 
 from experiments.models.batching import Rows
-from experiments.models.process_group import Group
+from experiments.models.process_group import Group, Traffic
 from experiments.models.steps_torch import TorchStep
-
-
-@dataclass
-class Traffic:
-    """What one rank gave to all-reduce.
-
-    Attributes
-    ----------
-    steps : optimizer steps.
-    bytes : of all gradient buckets of all steps.
-    """
-
-    steps: int = 0
-    bytes: int = 0
-
-    def sent(self, size: int) -> int:
-        """Bytes that a rank of ``size`` sends for this: a ring passes each bucket on in ``size``
-        pieces, each ``size - 1`` times to be summed and as often to be told (Patarasuk & Yuan)."""
-        return 2 * (size - 1) * self.bytes // size
 
 
 class DataParallelStep(TorchStep):

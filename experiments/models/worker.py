@@ -183,6 +183,7 @@ class UnitWorker:
             "buffer_misses": self.session.buffers.misses - misses,
             "builds": self.session.builds,
             "traces": self.session.traces,
+            **self.session.emulated(),
         }
         return {"spans": spans, "counters": counters}
 

@@ -43,7 +43,7 @@ class UnitResult:
     loss : mean over these rows, without the L2 term when evaluating.
     metrics : means over these rows, for example ``top1_error`` and ``top5_error`` (0 to 1).
     ranks : what the area under the ROC curve is made of, of an evaluation with two classes.
-    counters : whole numbers worth keeping, for example buffer hits.
+    counters : numbers worth keeping, for example buffer hits.
     """
 
     spans: tuple[Span, ...]
@@ -51,7 +51,7 @@ class UnitResult:
     loss: float
     metrics: Mapping[str, float] = field(default_factory=dict)
     ranks: Ranks = field(default_factory=dict)
-    counters: Mapping[str, int] = field(default_factory=dict)
+    counters: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_report(cls, report: Mapping[str, Any]) -> UnitResult:

@@ -20,6 +20,7 @@ from experiments.errors import DataError
 from experiments.files import write_atomically
 from experiments.mop.store import ModelStore
 from experiments.paths import RunFolder, state
+from experiments.runner import pacing
 from experiments.specs.model import RunSpec
 from experiments.specs.topology import Topology
 from experiments.telemetry.journal import Journal, read
@@ -43,7 +44,12 @@ def drive(root: Path) -> None:
     topology = Topology.read(folder.topology)
     store = ModelStore(state().stores / plan["run"])
     with Journal(folder.journal, plan["run"]) as journal:
-        journal.append("run_started", resumed=bool(history), earlier=len(folder.earlier))
+        journal.append(
+            "run_started",
+            evidence=spec.evidence,
+            resumed=bool(history),
+            earlier=len(folder.earlier),
+        )
         with _stage(journal, "dataset"):
             dataset = prepare(spec.dataset, spec.workers, spec.seed)
             dataset.verify()
@@ -67,8 +73,9 @@ def drive(root: Path) -> None:
         "fingerprint": plan["fingerprint"],
         "dataset": dataset.fingerprint,
         "classes": dataset.classes,
-        "evidence": "measured",
+        "evidence": spec.evidence,
         "seconds": _seconds(folder),
+        **pacing.told(spec, read(folder.journal)),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     write_atomically(folder.result, json.dumps(result, indent=1))

@@ -40,6 +40,13 @@ WORKER_BYTES = 900 * 2**20
 """Memory of a process that trains: TensorFlow, a small model and its shard (measured: 0.5 to
 0.7 GB)."""
 
+WAITER_BYTES = 200 * 2**20
+"""Memory of a process that waits for an emulated device, its states aside (measured: 0.1 to 0.15
+GB)."""
+
+STATES = 4
+"""Copies of an emulated model's state in a worker at most: its own, and those read and written."""
+
 TABLES = 2
 """Copies of the data in a database: the loaded table and the packed one. The prepared partitions
 are another, which all approaches share."""
@@ -228,7 +235,7 @@ def check_machine(specs: Sequence[RunSpec]) -> None:
     for spec in specs:
         spark.check(spec)
         data = _data_bytes(spec)
-        memory = spec.workers * WORKER_BYTES + min(data, spec.workers * CACHE_BYTES)
+        memory = spec.workers * _worker_bytes(spec) + min(data, spec.workers * CACHE_BYTES)
         memory += spark.memory_bytes(spec)
         memory += JOB_BYTES if approaches()[spec.approach].environment else 0
         available = psutil.virtual_memory().available
@@ -251,6 +258,14 @@ def check_machine(specs: Sequence[RunSpec]) -> None:
             f"{', with all data sets asked for,' if len(prepared) > 1 else ''} and {root} has "
             f"{free / 2**30:.1f} GiB free: free some, or set {STATE_VARIABLE} to another folder"
         )
+
+
+def _worker_bytes(spec: RunSpec) -> int:
+    if spec.emulation is None:
+        return WORKER_BYTES
+    models = spec.emulation.models.values()
+    kept = sum(model.state_bytes for model in models)
+    return WAITER_BYTES + kept + STATES * max(model.state_bytes for model in models)
 
 
 def _copied_bytes(spec: RunSpec) -> int:

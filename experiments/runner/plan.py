@@ -17,7 +17,15 @@ from experiments.mop.policy import POLICIES
 from experiments.paths import Artifacts, RunFolder
 from experiments.runner import fingerprint, spark
 from experiments.search import registry
-from experiments.specs.load import approaches_of, experiments, figures, nearest, run_spec
+from experiments.specs import devices
+from experiments.specs.load import (
+    LeftOut,
+    approaches_of,
+    experiments,
+    figures,
+    nearest,
+    run_spec,
+)
 from experiments.specs.model import RunSpec
 from experiments.telemetry.journal import read
 
@@ -80,6 +88,8 @@ def plan(
     seed: int = 2018,
     policy: str | None = None,
     searcher: str | None = None,
+    device: str | None = None,
+    speedup: float | None = None,
     repeat: int = 1,
     fresh: bool = False,
     spark_master: str = "",
@@ -88,6 +98,7 @@ def plan(
 
     Parameters
     ----------
+    device, speedup : emulate, and how much faster than the device.
     repeat : every run with so many seeds, from ``seed`` upwards.
     fresh : whatever lies in ``artifacts/`` of these runs is to be done again.
     spark_master : address of the Spark cluster to use; by default each run on Spark has its own.
@@ -107,7 +118,11 @@ def plan(
                 seed=seed + number,
                 policy=policy,
                 searcher=searcher,
+                device=device,
+                speedup=speedup,
             )
+            if spec.emulation is not None and is_package(row.id):
+                continue
             _check(spec)
             if spark_master and spark.is_on(row.id):
                 spec = replace(spec, spark_master=spark_master)
@@ -115,7 +130,26 @@ def plan(
             leaders.setdefault(number, runs[-1].name)
     if not runs:
         raise SpecError(f"no approach takes part in {', '.join(experiment_ids)}")
+    if speedup is not None and all(run.spec.emulation is None for run in runs):
+        raise SpecError(
+            f"--speedup {speedup:g}: only emulated runs wait for a clock; name a device with "
+            f"--device ({', '.join(devices.names())}), or leave it out"
+        )
     return runs
+
+
+def is_package(approach: str) -> bool:
+    """Whether an approach is a published system as it is, which no device can be emulated for."""
+    return Trait.PACKAGE in find(approach).traits
+
+
+def not_emulated(experiment: str, scale: str, device: str | None) -> list[LeftOut]:
+    """The approaches of an experiment that an emulated run of it does without."""
+    if not (device or experiments()[experiment].table[scale].get("device")):
+        return []
+    reason = "it trains by itself, and cannot wait for an emulated device"
+    rows = approaches_of(experiment, scale)
+    return [LeftOut(row.id, experiment, scale, reason) for row in rows if is_package(row.id)]
 
 
 def _following(spec: RunSpec, leader: str | None) -> RunSpec:
@@ -131,6 +165,8 @@ def planned(spec: RunSpec, *, fresh: bool = False) -> PlannedRun:
     identity = f"{spec.experiment}-{spec.approach}-{spec.scale}-w{spec.workers}-s{spec.seed}"
     if spec.protocol.name != "equal":
         identity = f"{identity}-{spec.protocol}"
+    if spec.emulation is not None:
+        identity = f"{identity}-{spec.emulation.device}-x{spec.emulation.speedup:g}"
     name = f"{identity}-{fingerprint.short(parts)}"
     folder = Artifacts().run(name)
     if fresh:
@@ -149,7 +185,7 @@ def _how_far(folder: RunFolder, spec: RunSpec) -> str:
         done = sum(event.kind == "unit_finished" for event in read(folder.journal))
     except DataError as error:
         return f"cannot go on: {error}; --fresh starts over"
-    if Trait.PACKAGE in find(spec.approach).traits:
+    if is_package(spec.approach):
         return f"was interrupted after {done} units: begins again, since the package cannot go on"
     return f"was interrupted after {done} units: goes on"
 

@@ -12,6 +12,8 @@ from typing import Any
 
 from experiments.errors import SpecError
 from experiments.paths import SPECS
+from experiments.specs import devices
+from experiments.specs.emulation import EmulationSpec
 from experiments.specs.model import DatasetSpec, ModelConfig, RunSpec
 from experiments.specs.protocol import Protocol
 from experiments.specs.search import HYPERPARAMETERS, SearchSpec
@@ -142,18 +144,22 @@ def left_out(experiment: str, scale: str) -> tuple[LeftOut, ...]:
     return tuple(each for each in every if (each.experiment, each.scale) == (experiment, scale))
 
 
-def grid(experiment: str, scale: str) -> tuple[ModelConfig, ...]:
+def grid(experiment: str, scale: str, *, small: bool = True) -> tuple[ModelConfig, ...]:
     """The model configs of an experiment at a scale.
 
     The Cartesian product in the grid's order, then stably sorted by batch size and architecture as
-    in the release; architectures are replaced by the scale's small members of the same family.
+    in the release.
+
+    Parameters
+    ----------
+    small : whether architectures are replaced by the scale's small members of the same family.
     """
     table = experiments()[experiment].table
     at_scale = table[scale]
     axes = {**table["grid"], **at_scale.get("grid", {})}
-    small = at_scale.get("architectures", {})
+    stand_ins = at_scale.get("architectures", {}) if small else {}
     configs = [
-        ModelConfig(small.get(architecture, architecture), rate, regularization, batch)
+        ModelConfig(stand_ins.get(architecture, architecture), rate, regularization, batch)
         for architecture, rate, regularization, batch in itertools.product(
             *(axes[name] for name in HYPERPARAMETERS)
         )
@@ -163,12 +169,15 @@ def grid(experiment: str, scale: str) -> tuple[ModelConfig, ...]:
     return tuple(configs)
 
 
-def search(experiment: str, scale: str, algorithm: str | None = None) -> SearchSpec | None:
+def search(
+    experiment: str, scale: str, algorithm: str | None = None, *, small: bool = True
+) -> SearchSpec | None:
     """The search of an experiment at a scale; None where it trains a fixed grid.
 
     Parameters
     ----------
     algorithm : instead of the experiment's own.
+    small : as in :func:`grid`.
 
     Raises
     ------
@@ -183,8 +192,8 @@ def search(experiment: str, scale: str, algorithm: str | None = None) -> SearchS
     if algorithm is not None:
         settings["algorithm"] = algorithm
     space = {**table["space"], **at_scale.get("space", {})}
-    small = at_scale.get("architectures", {})
-    return SearchSpec.from_table(f"experiments.toml: {experiment}", settings, space, small)
+    stand_ins = at_scale.get("architectures", {}) if small else {}
+    return SearchSpec.from_table(f"experiments.toml: {experiment}", settings, space, stand_ins)
 
 
 def run_spec(
@@ -197,18 +206,24 @@ def run_spec(
     seed: int = 2018,
     policy: str | None = None,
     searcher: str | None = None,
+    device: str | None = None,
+    speedup: float | None = None,
 ) -> RunSpec:
     """The run of one approach in one experiment.
+
+    On an emulated device nothing is computed, so it has the paper's own architectures; ``this``
+    machine was measured with those that stand in for them.
 
     Parameters
     ----------
     policy, searcher : instead of the experiment's own; grids have no use for a searcher.
+    device, speedup : instead of the scale's own; a run without a device trains for real.
 
     Raises
     ------
     SpecError
-        A name that does not exist, a number of workers outside 1 to 8, or a space to be searched
-        that does not hold together.
+        A name that does not exist, a number of workers outside 1 to 8, a space to be searched that
+        does not hold together, or a device that lacks an architecture.
     """
     if experiment not in experiments():
         raise nearest("experiment", experiment, experiments())
@@ -223,7 +238,11 @@ def run_spec(
         raise SpecError(f"--workers {count}: a cluster has 1 to 8 workers")
     table = experiments()[experiment].table
     at_scale = table[scale]
-    searched = search(experiment, scale, searcher)
+    device = device or at_scale.get("device")
+    small = device in {None, devices.THIS}
+    searched = search(experiment, scale, searcher, small=small)
+    configs = grid(experiment, scale, small=small) if searched is None else ()
+    dataset = DatasetSpec(**at_scale["dataset"])
     return RunSpec(
         experiment=experiment,
         approach=approach,
@@ -233,8 +252,45 @@ def run_spec(
         seed=seed,
         epochs=at_scale["epochs"],
         policy=policy or approaches()[approach].policy or table["policy"],
-        dataset=DatasetSpec(**at_scale["dataset"]),
-        configs=grid(experiment, scale) if searched is None else (),
+        dataset=dataset,
+        configs=configs,
         search=searched,
         settings={**approaches()[approach].settings, **approaches()[approach].at.get(scale, {})},
+        emulation=_emulation(
+            device,
+            at_scale.get("speedup", 1.0) if speedup is None else speedup,
+            at_scale.get("state_fraction", 1.0),
+            largest_batches(configs, searched),
+            dataset,
+            count,
+        ),
     )
+
+
+def largest_batches(configs: Iterable[ModelConfig], search: SearchSpec | None) -> dict[str, int]:
+    """Every architecture of a run, and the largest batch it may be trained with."""
+    found: dict[str, int] = {}
+    for config in configs:
+        found[config.architecture] = max(config.batch_size, found.get(config.architecture, 0))
+    if search is not None:
+        axes = {axis.name: axis.values for axis in search.space}
+        most = max(int(size) for size in axes["batch_size"])
+        found.update((str(name), most) for name in axes["architecture"])
+    return found
+
+
+def _emulation(
+    device: str | None,
+    speedup: float,
+    state_fraction: float,
+    batches: Mapping[str, int],
+    dataset: DatasetSpec,
+    workers: int,
+) -> EmulationSpec | None:
+    if device is None:
+        return None
+    emulated = devices.emulation(
+        device, batches, dataset=dataset.name, speedup=speedup, state_fraction=state_fraction
+    )
+    devices.check_pace(emulated, batches, dataset.train_rows // workers)
+    return emulated

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from experiments.specs.emulation import EMULATED, MEASURED, EmulationSpec
 from experiments.specs.protocol import Protocol
 from experiments.specs.search import SearchSpec
 
@@ -66,6 +67,7 @@ class RunSpec:
     spark_master : address of a Spark cluster that exists, as Spark writes it; empty for one of our
         own. Only approaches on Spark use it.
     settings : what only this approach can be told, from its row in ``approaches.toml``.
+    emulation : the device that workers wait for instead of training; None where they train.
     """
 
     experiment: str
@@ -81,6 +83,12 @@ class RunSpec:
     search: SearchSpec | None = None
     spark_master: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    emulation: EmulationSpec | None = None
+
+    @property
+    def evidence(self) -> str:
+        """What kind of evidence the run is."""
+        return MEASURED if self.emulation is None else EMULATED
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -93,6 +101,8 @@ class RunSpec:
         fields["configs"] = tuple(ModelConfig(**config) for config in fields["configs"])
         if fields.get("search") is not None:
             fields["search"] = SearchSpec.from_json(fields["search"])
+        if fields.get("emulation") is not None:
+            fields["emulation"] = EmulationSpec.from_json(fields["emulation"])
         return cls(**fields)
 
 
