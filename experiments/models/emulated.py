@@ -1,13 +1,14 @@
 """The training step of an emulated accelerator: a state of the true size, and a clock.
 
-A batch is really fetched and changes the state; then the step waits until the device would be done.
-Nothing is learned: logits are all equal, so every loss is that of a guess. While it waits it uses no
-CPU, and neither TensorFlow nor torch is imported, so eight workers on two cores are eight devices.
+A batch is really fetched and changes the state; then the step waits until the device would be
+done. Nothing is learned: logits are all equal, so every loss is that of a guess. While it waits it
+uses no CPU, and neither TensorFlow nor torch is imported, so eight workers on two cores are eight
+devices.
 
 Order, completeness and hopping can be checked: a checksum of each batch, chained over all batches
-and the seeds of all units, is kept in the state's first floats, and each batch changes at most 64 KB
-at a place that the chain gives. So two orders leave two states, a batch too few another one, and a
-replay in one process the same.
+and the seeds of all units, is kept in the state's first floats, and each batch changes at most
+64 KB at a place that the chain gives. So two orders leave two states, a batch too few another one,
+and a replay in one process the same.
 
 The code keeps to Python 3.9: Greenplum's PL/Python is that old.
 """
@@ -173,7 +174,11 @@ class EmulatedStep:
         return [self._state[:count]], [self._state[count:]], self._step
 
     def reseed(self, seed: int) -> None:
-        self._chain = zlib.crc32(f"unit {seed}".encode(), self._chain)
+        text = f"unit {seed}".encode()
+        if self._group is None:
+            self._chain = zlib.crc32(text, self._chain)
+        else:  # seeds are each rank's own
+            self._own = zlib.crc32(text, self._own)
 
     def train_batch(self, x: Rows, y: Rows) -> None:
         self._rows += len(x)
@@ -254,7 +259,7 @@ def _digits(chain: int) -> Floats:
 
 
 def _chain(floats: Floats) -> int:
-    """What :func:`_digits` made of a chain; after averaging, another that follows from the floats."""
+    """What :func:`_digits` was given; of an average, another that follows from its floats."""
     digits = floats.astype(np.uint8)
     if np.array_equal(digits, floats):
         return int.from_bytes(digits.tobytes(), "little")

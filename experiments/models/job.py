@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from experiments.errors import SpecError
 from experiments.specs.emulation import EmulatedModel
 
-
 if TYPE_CHECKING:
     ModelKey = tuple[str, tuple[int, ...], int, EmulatedModel | None]
 

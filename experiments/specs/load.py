@@ -21,6 +21,9 @@ from experiments.specs.search import HYPERPARAMETERS, SearchSpec
 SCALES: Mapping[str, int] = {"smoke": 2, "laptop": 4, "paper": 8}
 """Scales and the number of workers each has unless told otherwise."""
 
+STATE_FRACTIONS: Mapping[str, float] = {"smoke": 0.01, "laptop": 0.1, "paper": 1.0}
+"""How much of their true size the states of emulated models have, unless the experiment says it."""
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -259,7 +262,7 @@ def run_spec(
         emulation=_emulation(
             device,
             at_scale.get("speedup", 1.0) if speedup is None else speedup,
-            at_scale.get("state_fraction", 1.0),
+            at_scale.get("state_fraction", STATE_FRACTIONS[scale]),
             largest_batches(configs, searched),
             dataset,
             count,
