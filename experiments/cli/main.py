@@ -317,15 +317,25 @@ def _wanted(options: argparse.Namespace) -> tuple[list[str], list[str]]:
 
     named = [name.lower() for name in options.figure or ()]
     experiments_for(named)
+    known = figures()
+    learned = [name for name in named if known[name].learning]
+    if options.device and learned:
+        raise SpecError(
+            f"--figure {learned[0]} shows what models learned, and on an emulated device they "
+            "learn nothing: leave out --device"
+        )
     for name in options.experiment or ():
         if name not in experiments():
             raise nearest("experiment", name, experiments())
     if options.all or not (options.figure or options.experiment):
-        return list(experiments()), list(figures())
+        return list(experiments()), [
+            row.id for row in known.values() if not (options.device and row.learning)
+        ]
     drawn = [
         row.id
-        for row in figures().values()
-        if row.id in named or set(row.experiments) <= set(options.experiment or ())
+        for row in known.values()
+        if (row.id in named or set(row.experiments) <= set(options.experiment or ()))
+        and not (options.device and row.learning)
     ]
     wanted = list(dict.fromkeys([*experiments_for(drawn), *(options.experiment or ())]))
     return wanted, drawn

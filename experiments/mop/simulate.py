@@ -19,6 +19,8 @@ from experiments.mop.loop import drive, drive_batches
 from experiments.mop.policy import Policy
 from experiments.mop.state import Board, Floats, UnitTimes
 from experiments.mop.unit import Unit
+from experiments.specs.emulation import EmulationSpec
+from experiments.specs.model import ModelConfig
 
 
 class Ran(NamedTuple):
@@ -95,6 +97,40 @@ class Workload:
             away.setdefault(absence.worker, []).append(absence)
         seconds = train[:, None] / speeds + np.broadcast_to(hops, train.shape)[:, None] + reads
         return cls(np.ascontiguousarray(seconds), np.full(speeds.size, float(start)), away)
+
+    @classmethod
+    def on(
+        cls,
+        emulation: EmulationSpec,
+        configs: Sequence[ModelConfig],
+        rows: Sequence[int],
+        *,
+        beside: float = 0.0,
+    ) -> Workload:
+        """The workload of a run on an emulated device, in modelled seconds.
+
+        Parameters
+        ----------
+        rows : of each worker's partition.
+        beside : modelled seconds of a unit that are not the device's: dispatching, hopping.
+
+        Raises
+        ------
+        SpecError
+            No configs or workers, or a worker without rows.
+        """
+        if not configs or not rows or min(rows) < 1:
+            raise SpecError(f"a workload of {len(configs)} models on partitions of {[*rows]} rows")
+        seconds = [
+            [
+                emulation.models[config.architecture].unit_seconds(
+                    "train", count, config.batch_size
+                )
+                for count in rows
+            ]
+            for config in configs
+        ]
+        return cls(np.array(seconds) + beside, np.zeros(len(rows)))
 
     @property
     def models(self) -> int:

@@ -62,12 +62,18 @@ class ApproachRow:
 
 @dataclass(frozen=True)
 class FigureRow:
-    """A row of ``figures.toml``."""
+    """A row of ``figures.toml``.
+
+    Attributes
+    ----------
+    learning : whether it shows what models learned, which emulated ones do not.
+    """
 
     id: str
     title: str
     place: str
     experiments: tuple[str, ...]
+    learning: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,13 @@ def approaches() -> Mapping[str, ApproachRow]:
 def figures() -> Mapping[str, FigureRow]:
     """All figures and tables by id."""
     return {
-        key: FigureRow(key, row["title"], row["place"], tuple(row["experiments"]))
+        key: FigureRow(
+            key,
+            row["title"],
+            row["place"],
+            tuple(row["experiments"]),
+            row.get("learning", False),
+        )
         for key, row in _read("figures").items()
     }
 

@@ -222,3 +222,29 @@ def test_json_is_alone_on_stdout(what: str) -> None:
     code, out, said = start(*command(what, *SMOKE, "--json"))
     assert (code, said) == (0, "")
     assert json.loads(out)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ((*SMOKE, "--speedup", "10"), "only emulated runs wait for a clock; name a device with"),
+        ((*SMOKE, "--device", "p10"), "unknown device 'p10': did you mean 'p100'?"),
+        ((*SMOKE, "--device", "p100", "--speedup", "1e6"), "cannot be held"),
+        (("--figure", "9c", "--scale", "smoke", "--device", "t4"), "'t4' lacks confA"),
+        (("--figure", "9a", "--scale", "smoke", "--device", "p100"), "they learn nothing"),
+        ((*SMOKE, "--pilot", "--device", "p100"), "--pilot measures this machine"),
+    ],
+)
+def test_an_emulation_that_cannot_be_is_refused(words: tuple[str, ...], reason: str) -> None:
+    assert reason in refused(*command(*words))
+
+
+def test_a_plan_on_an_emulated_device_tells_what_is_left_out() -> None:
+    words = ("--plan", "--json", *SMOKE, "--device", "p100", "--speedup", "10")
+    code, out, _ = start(*command(*words))
+    assert code == 0
+    rows = json.loads(out)
+    assert all("p100-x10" in row["run"] for row in rows if row["state"] != "left out")
+    (absent,) = (row for row in rows if row["state"] == "left out")
+    assert absent["run"] == "breakdown-cerebro-spark-smoke"
+    assert "cannot wait for an emulated device" in absent["reason"]

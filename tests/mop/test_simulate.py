@@ -18,6 +18,8 @@ from experiments.mop.policy import (
     RoundRobinPolicy,
 )
 from experiments.mop.simulate import Absence, Ran, Workload, makespan, simulate
+from experiments.specs import devices
+from experiments.specs.model import ModelConfig
 
 POLICIES = (RandomPolicy, RoundRobinPolicy, LongestFirstPolicy, MatchingPolicy)
 
@@ -110,3 +112,18 @@ def test_a_worker_that_does_not_come_back_is_named() -> None:
     workload = Workload.of([1.0], 2, absences=[Absence(1, 0.5, math.inf)])
     with pytest.raises(SpecError, match="worker 1 does not come back"):
         simulate(RandomPolicy(0), workload)
+
+
+def test_a_workload_may_come_from_the_device_table() -> None:
+    """Figure 10's: round-robin keeps all workers busy, so an epoch is a worker's share of it all."""
+    configs = [ModelConfig("resnet50", 1e-4, 1e-4, 32)] * 8
+    emulation = devices.emulation("p100", {"resnet50": 32}, dataset="imagenet")
+    for workers in (1, 2, 4, 8):
+        workload = Workload.on(emulation, configs, [1_281_167 // workers] * workers)
+        found = makespan(simulate(RoundRobinPolicy(0), workload, barrier=True))
+        assert found == pytest.approx(36235 / workers, rel=2e-3)
+    slower = Workload.on(emulation, configs, [100, 200], beside=3.0)
+    unit = emulation.models["resnet50"].unit_seconds("train", 200, 32)
+    assert slower.seconds[:, 1] == pytest.approx(unit + 3.0)
+    with pytest.raises(SpecError, match="8 models on partitions of"):
+        Workload.on(emulation, configs, [5, 0])
