@@ -121,15 +121,10 @@ class Workload:
         """
         if not configs or not rows or min(rows) < 1:
             raise SpecError(f"a workload of {len(configs)} models on partitions of {[*rows]} rows")
-        seconds = [
-            [
-                emulation.models[config.architecture].unit_seconds(
-                    "train", count, config.batch_size
-                )
-                for count in rows
-            ]
-            for config in configs
-        ]
+        seconds = []
+        for config in configs:
+            model, size = emulation.models[config.architecture], config.batch_size
+            seconds.append([model.unit_seconds("train", count, size) for count in rows])
         return cls(np.array(seconds) + beside, np.zeros(len(rows)))
 
     @property

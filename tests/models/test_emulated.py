@@ -132,8 +132,8 @@ def test_a_batch_changes_at_most_64_kilobytes(
 ) -> None:
     parts = [start_of(job), trained(job, start_of(job), (1, make_rows(16)))]
     before, after = (codec.decode(state) for state in parts)
-    changed = np.flatnonzero(before.weights[4:] != after.weights[4:]).size
-    changed += np.count_nonzero(after.optimizer)
+    changed = int(np.count_nonzero(before.weights[4:] != after.weights[4:]))
+    changed += int(np.count_nonzero(after.optimizer))
     assert 0 < changed <= WINDOW == 64 * 1024 / 4
 
 

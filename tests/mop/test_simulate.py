@@ -115,7 +115,7 @@ def test_a_worker_that_does_not_come_back_is_named() -> None:
 
 
 def test_a_workload_may_come_from_the_device_table() -> None:
-    """Figure 10's: round-robin keeps all workers busy, so an epoch is a worker's share of it all."""
+    """Figure 10's: round-robin keeps all workers busy, so each does its share of the whole."""
     configs = [ModelConfig("resnet50", 1e-4, 1e-4, 32)] * 8
     emulation = devices.emulation("p100", {"resnet50": 32}, dataset="imagenet")
     for workers in (1, 2, 4, 8):
