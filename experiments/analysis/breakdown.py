@@ -187,7 +187,7 @@ def _heading(breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> 
     return panels.Heading(
         title=(
             f"Fig {paper.figure.upper()} · {paper.title} · "
-            f"{run.evidence}, {spec.scale} scale, W = {spec.workers}"
+            f"{run.shown}, {spec.scale} scale, W = {spec.workers}"
         ),
         subtitle=(
             f"{stand_in(spec.dataset.name, paper.dataset)} · "
@@ -195,7 +195,7 @@ def _heading(breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> 
             f"{count(len(spec.configs), 'model')} · {count(spec.epochs, 'epoch')} · "
             f"{count(seeds, 'seed')} · protocol {spec.protocol}"
         ),
-        ours=f"Here ({run.evidence}): {dataset_title(spec.dataset.name)}, W = {spec.workers}",
+        ours=f"Here ({run.shown}): {dataset_title(spec.dataset.name)}, W = {spec.workers}",
         ours_axis="seconds per epoch, mean per worker",
         paper=f"Paper: {paper.dataset}, W = {paper.workers}",
         paper_axis=paper.unit,

@@ -137,9 +137,7 @@ def figure(table: pd.DataFrame, runs: Sequence[Run]) -> Figure:
         for row in table.to_dict("records")
     ]
     return sheet.draw(
-        title=(
-            f"Overhead per unit · {run.evidence}, {run.spec.scale} scale, W = {run.spec.workers}"
-        ),
+        title=(f"Overhead per unit · {run.shown}, {run.spec.scale} scale, W = {run.spec.workers}"),
         subtitle="units of training in a hyperparameter search · not in the paper",
         columns=columns,
         groups=[sheet.Group(subtitle(run, runs), rows)],

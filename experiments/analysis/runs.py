@@ -43,6 +43,14 @@ class Run:
     restarts: int
 
     @property
+    def shown(self) -> str:
+        """The kind of evidence for a figure's title, with the device that was emulated."""
+        emulation = self.spec.emulation
+        if emulation is None:
+            return self.evidence
+        return f"{self.evidence} ({emulation.device}, {emulation.speedup:g} times as fast)"
+
+    @property
     def configs(self) -> Mapping[int, ModelConfig]:
         """Every model config that was trained, by its model's number."""
         return (
@@ -142,7 +150,7 @@ def by_experiment(runs: Sequence[Run]) -> Mapping[str, Sequence[Run]]:
     if not groups:
         raise SpecError("a figure needs at least one finished run")
     shared = {
-        (first.evidence, first.spec.scale, str(first.spec.protocol), first.spec.workers)
+        (first.shown, first.spec.scale, str(first.spec.protocol), first.spec.workers)
         for first in map(comparable, groups.values())
     }
     if len(shared) > 1:
@@ -160,11 +168,19 @@ def _common(run: Run) -> Iterable[tuple[str, object]]:
     yield "scale", spec.scale
     yield "protocol", str(spec.protocol)
     yield "workers", spec.workers
-    yield "emulation", spec.emulation
+    yield "device", _device(run)
     yield "epochs", spec.epochs
     yield "dataset", spec.dataset
     yield "configs", tuple(config.key for config in spec.configs)
     yield "search", spec.search and replace(spec.search, follows=None)
+
+
+def _device(run: Run) -> tuple[str, float, float] | None:
+    """What workers waited for, how much faster, and with states of which size."""
+    emulation = run.spec.emulation
+    if emulation is None:
+        return None
+    return emulation.device, emulation.speedup, emulation.state_fraction
 
 
 def _refuse_doubles(runs: Sequence[Run]) -> None:

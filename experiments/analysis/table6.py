@@ -62,7 +62,7 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
     remarks += absences(experiments, first.spec.scale)
     return sheet.draw(
         title=(
-            f"Table 6 · End-to-end time and resources · {first.evidence}, {first.spec.scale} scale"
+            f"Table 6 · End-to-end time and resources · {first.shown}, {first.spec.scale} scale"
         ),
         subtitle=(
             f"here in seconds · in grey: the paper, in hours · {_seeds(table)} · "

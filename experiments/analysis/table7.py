@@ -46,7 +46,7 @@ def figure(
     )
     return sheet.draw(
         title=(
-            f"Table 7 · Hyperparameter search · {run.evidence}, {run.spec.scale} scale, "
+            f"Table 7 · Hyperparameter search · {run.shown}, {run.spec.scale} scale, "
             f"W = {run.spec.workers}"
         ),
         subtitle=f"here in seconds · in grey: the paper, in hours · {subtitle(run, runs)}",

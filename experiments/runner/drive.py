@@ -14,9 +14,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.approaches.base import RunContext, find
+from experiments.approaches.base import ApproachContract, RunContext, Trait, find
 from experiments.datasets import prepare
-from experiments.errors import DataError
+from experiments.errors import DataError, SpecError
 from experiments.files import write_atomically
 from experiments.mop.store import ModelStore
 from experiments.paths import RunFolder, state
@@ -54,7 +54,7 @@ def drive(root: Path) -> None:
             dataset = prepare(spec.dataset, spec.workers, spec.seed)
             dataset.verify()
         context = RunContext(spec, dataset, topology, journal, store, history)
-        approach = find(spec.approach)(context)
+        approach = _approach(spec)(context)
         try:
             with _stage(journal, "etl"):
                 approach.prepare()
@@ -79,6 +79,20 @@ def drive(root: Path) -> None:
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
     write_atomically(folder.result, json.dumps(result, indent=1))
+
+
+def _approach(spec: RunSpec) -> type[ApproachContract]:
+    """The approach of a run.
+
+    Raises
+    ------
+    SpecError
+        It would train for real where the run is to wait for a device.
+    """
+    found = find(spec.approach)
+    if spec.emulation is not None and Trait.PACKAGE in found.traits:
+        raise SpecError(f"{spec.approach} trains by itself: it cannot wait for an emulated device")
+    return found
 
 
 @contextlib.contextmanager

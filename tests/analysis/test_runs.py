@@ -12,7 +12,7 @@ import pytest
 from experiments.analysis.runs import by_experiment, comparable, load, load_result
 from experiments.errors import DataError, SpecError
 from experiments.paths import RunFolder
-from experiments.specs.load import protocols
+from experiments.specs.load import protocols, run_spec
 from experiments.specs.model import DatasetSpec, ModelConfig
 from experiments.telemetry.journal import Journal
 from tests.analysis.synthetic_runs import CTQ_S, spec, typical, write_run
@@ -152,3 +152,16 @@ def test_the_same_approach_and_seed_twice_is_refused(tmp_path: Path) -> None:
 def test_no_run_is_refused() -> None:
     with pytest.raises(SpecError, match="at least one"):
         comparable([])
+
+
+def test_a_figure_names_the_device_and_shows_one_only(tmp_path: Path) -> None:
+    """Runs of two devices, or of two speeds of one, are as different as two kinds of evidence."""
+    runs = []
+    for approach, device, speedup in (("ctq", "p100", 2), ("udaf", "p100", 4), ("ma", "t4", 2)):
+        emulated = run_spec("breakdown", approach, "smoke", device=device, speedup=speedup)
+        spans = typical(emulated, CTQ_S)
+        runs.append(load(write_run(tmp_path / approach, emulated, spans, evidence="emulated")))
+    assert runs[0].shown == "emulated (p100, 2 times as fast)"
+    for other in runs[1:]:
+        with pytest.raises(SpecError, match=r"they differ in device \(\('p100', 2"):
+            comparable([runs[0], other])

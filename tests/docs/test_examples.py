@@ -23,6 +23,7 @@ from experiments.mop.store import ModelStore
 from experiments.paths import Artifacts, state
 from experiments.runtime.local import LocalRuntime
 from experiments.search.registry import SEARCHERS
+from experiments.specs import devices
 from experiments.specs import load as specs
 from experiments.specs.model import DatasetSpec
 from experiments.specs.protocol import Protocol
@@ -172,3 +173,11 @@ def test_the_figure_is_drawn(tmp_path: Path) -> None:
     files = notebooks.build("depth", parameters)
     assert files.csv.read_text() == "approach,seconds\nCerebro-Standalone,3\nCTQ,3\n"
     assert files.png.stat().st_size > 2000
+
+
+def test_the_device_can_be_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {**devices._table(), **tomllib.loads(block("device", "toml"))}
+    monkeypatch.setattr(devices, "_table", lambda: table)
+    assert devices.names() == ("p100", "t4", "a100", "v100", "this")
+    emulated = devices.emulation("v100", {"resnet50": 32}, dataset="imagenet")
+    assert emulated.models["resnet50"].batch_seconds("train", 100) == pytest.approx(0.16)
