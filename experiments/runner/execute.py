@@ -40,9 +40,9 @@ WORKER_BYTES = 900 * 2**20
 """Memory of a process that trains: TensorFlow, a small model and its shard (measured: 0.5 to
 0.7 GB)."""
 
-WAITER_BYTES = 200 * 2**20
-"""Memory of a process that waits for an emulated device, its states aside (measured: 0.1 to 0.15
-GB)."""
+WAITER_BYTES = 100 * 2**20
+"""Memory of a process that waits for an emulated device, states and rows aside (measured: 40 to 60
+MB)."""
 
 STATES = 4
 """Copies of an emulated model's state in a worker at most: its own, and those read and written."""
