@@ -133,7 +133,7 @@ def _train(work: Work, point: Point, worker: int) -> Report:
             start = time.monotonic()
             report = _unit(work, point, work.copies[worker], kind, epoch)
             seconds = time.monotonic() - start
-            told = {"version": epoch, "seconds": seconds, "report": report}
+            told: dict[str, Any] = {"version": epoch, "seconds": seconds, "report": report}
             log.append("unit_finished", **keys, epoch=epoch, kind=kind, **told)
             if kind == VALID and work.ends_early and not math.isfinite(float(report["loss"])):
                 break

@@ -155,7 +155,7 @@ def small_spec(approach: str, seed: int, epochs: int = 2) -> RunSpec:
 
 MARKS = {2: 15, 1: 7}
 """Marks of units after which a kill may come, by units that train an epoch of a model. A run of two
-epochs and three models has 12 of each for each of these; after the last one here, every approach has
+epochs and three models has 12 times as many of each; after the last one here, every approach has
 training left that outlasts a kill's delay."""
 
 
