@@ -54,7 +54,9 @@ class WholeUnits:
         keys, (model, epoch) = _keys(event), _epoch(event)
         now = time.monotonic_ns()
         gaps = self._timeline.cover(keys["worker"], result.spans, submitted_ns, now)
-        for span in (*gaps, *result.spans):
+        for gap in gaps:
+            self._journal.span(gap, worker=event.worker, epoch=epoch)
+        for span in result.spans:
             self._journal.span(span, **keys)
         self._journal.append(_FINISHED, **keys, **detail, **result.detail())
         self.done[model] += 1
