@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from experiments.approaches.hyperopt_task import Point
+from experiments.errors import ServerDied
 
 _log = logging.getLogger("hyperopt-spark")
 
@@ -55,6 +56,11 @@ class Fmin:
     context : a ``SparkContext``; this does not outlive it.
     parallelism : trials at once.
     objective : runs in an executor; takes a :class:`Point` as a mapping.
+
+    Raises
+    ------
+    ServerDied
+        The application is gone.
     """
 
     def __init__(self, context: Any, parallelism: int, objective: Objective) -> None:
@@ -62,7 +68,10 @@ class Fmin:
 
         _log.setLevel(logging.ERROR)
         self.context = context
-        self._trials = SparkTrials(parallelism, spark_session=_Session(context))
+        try:
+            self._trials = SparkTrials(parallelism, spark_session=_Session(context))
+        except Exception as error:
+            raise ServerDied(f"Spark's application is gone ({type(error).__name__})") from error
         self._objective = objective
         self._given: queue.SimpleQueue[Sequence[Point]] = queue.SimpleQueue()
         self._next: deque[Point] = deque()

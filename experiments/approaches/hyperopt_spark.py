@@ -14,7 +14,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from typing import ClassVar
 
@@ -34,6 +34,9 @@ from experiments.telemetry.journal import Event, Tail
 
 LOOK_SECONDS = 0.05
 """How often the driver looks what trials have logged."""
+
+START_SECONDS = 120.0
+"""How long Spark may take to have an executor for a trial while no other one runs."""
 
 SETTINGS = {
     # A model is built once in a process, for all its trials.
@@ -60,7 +63,7 @@ class Approach:
             store=str(context.store.root),
             copies=full_copies(context),
             seed=spec.seed,
-            ends_early=context.search is not None,
+            ends_early=spec.search is not None,
         )
         self._spark = Spark(context.topology, context.store.root.name, spec.spark_master, SETTINGS)
         try:
@@ -123,6 +126,7 @@ class Trials:
         self._units = WholeUnits(context)
         self._going: dict[str, _Trial] = {}
         self._attempts: Counter[tuple[int, int]] = Counter()
+        self._last_ran = time.monotonic()
         self._stopped = threading.Event()
         for log in context.store.root.glob(work.log("*").name):
             log.unlink()  # of an earlier start; what it has beyond the journal is done again
@@ -146,6 +150,7 @@ class Trials:
             ended = self._fmin.ended()
             for trial in self._going.values():
                 self._follow(trial)
+            self._require_executors()
             for name in [name for name in self._going if name in ended]:
                 self._end(self._going[name], ended[name])
         self._units.close()
@@ -158,9 +163,12 @@ class Trials:
         self._fmin.stop()
 
     def _begin(self) -> Fmin:
-        context = self._recovery.persist(self._spark.context, self._spark.context)
         objective = partial(hyperopt_task.trial, self._work)
-        return Fmin(context, self._context.spec.workers, objective)
+
+        def begin() -> Fmin:
+            return Fmin(self._spark.context(), self._context.spec.workers, objective)
+
+        return self._recovery.persist(begin, self._spark.context)
 
     def _revive(self) -> None:
         """Begin anew where Spark's application or hyperopt has ended; what was tried is lost."""
@@ -176,9 +184,10 @@ class Trials:
     def _submit(self) -> None:
         """Hand over what is open and not under way."""
         going = {trial.point.model for trial in self._going.values()}
+        wanted, configs = list(self._open()), self._context.configs
         points = [
-            Point(uuid.uuid4().hex, model, self._units.done[model], stop, *self._config_of(model))
-            for model, stop in self._open()
+            Point(uuid.uuid4().hex, model, self._units.done[model], stop, *astuple(configs[model]))
+            for model, stop in wanted
             if model not in going
         ]
         for point in points:
@@ -200,15 +209,6 @@ class Trials:
             for entry in search.open():
                 yield entry.model, search.until(entry.model)
 
-    def _config_of(self, model: int) -> tuple[str, float, float, int]:
-        config = self._context.configs[model]
-        return (
-            config.architecture,
-            config.learning_rate,
-            config.regularization,
-            config.batch_size,
-        )
-
     def _follow(self, trial: _Trial) -> None:
         """Take over what a trial has logged."""
         for event in trial.tail.events():
@@ -218,6 +218,13 @@ class Trials:
             else:
                 trial.running = None
                 self._units.finished(event, trial.submitted_ns)
+
+    def _require_executors(self) -> None:
+        now = time.monotonic()
+        if any(trial.running for trial in self._going.values()):
+            self._last_ran = now
+        elif now - self._last_ran > START_SECONDS:
+            raise ServerDied(f"Spark had no executor for a trial in {START_SECONDS:g} s")
 
     def _end(self, trial: _Trial, result: Result | None) -> None:
         """A trial is over, whose log has been read: well, by what it raised, or lost."""
