@@ -31,6 +31,7 @@ class Trait(enum.Enum):
     AVERAGES = "averages"
     DATA_PARALLEL = "data-parallel"
     TASK_PARALLEL = "task-parallel"
+    """One worker trains a model on the whole data set: its units name no partition."""
     PACKAGE = "package"
     """A published system that is run as it is: it schedules by itself, and what is interrupted it
     cannot go on with, so that the run begins again."""
@@ -117,6 +118,14 @@ def find(name: str) -> type[ApproachContract]:
         raise nearest("approach", name, rows)
     module = importlib.import_module(f"experiments.approaches.{rows[name].module}")
     return cast(type[ApproachContract], module.Approach)
+
+
+def units(spec: RunSpec) -> int:
+    """How many units train an epoch of a model: one a partition, or one on the whole data set.
+
+    As many evaluate it.
+    """
+    return 1 if Trait.TASK_PARALLEL in find(spec.approach).traits else spec.workers
 
 
 def job(config: ModelConfig, dataset: PreparedDataset) -> dict[str, Any]:
