@@ -89,7 +89,7 @@ class RunContext:
                     if (model, epoch) not in over:
                         yield Entry(model, epoch)
         else:
-            while entries := self.search.open():
+            for entries in self.search.rounds():
                 yield entries[0]
 
 

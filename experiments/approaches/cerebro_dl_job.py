@@ -60,7 +60,8 @@ def run(job: Mapping[str, Any], say: Messages) -> None:
 
     Parameters
     ----------
-    job : ``models`` (jobs as workers take them, with their initial ``seed``), ``epochs``,
+    job : ``models`` (jobs as workers take them, with their initial ``seed``; none if they come in
+        rounds, see :mod:`experiments.approaches.cerebro_dl_search`), ``epochs``, ``classes``,
         ``workers``, ``polling_seconds``, ``master`` (of Spark), ``folder`` (for what lies about,
         and the package's store), ``exported`` (Parquet files of ``train`` and ``valid``, in the
         order of the segments), ``states`` (the run's model store).
@@ -72,7 +73,8 @@ def run(job: Mapping[str, Any], say: Messages) -> None:
         fields = {key: value for key, value in message.items() if key != "run_id"}
         fields |= {"model": of_model[message["run_id"]], "partition": message["worker"]}
         if message["event"] == "started":
-            fields["units"] = [[fields["model"], fields["partition"]]]
+            step = [fields[name] for name in ("kind", "model", "partition", "epoch")]
+            fields["steps"] = [step]
         say(**fields)
 
     begun = time.monotonic_ns()
@@ -100,8 +102,9 @@ def run(job: Mapping[str, Any], say: Messages) -> None:
         backend.teardown_workers()
     kept = ModelStore(Path(job["states"]))
     for trained in result.get_all_models():
-        version = job["epochs"] * job["workers"]
-        kept.save(of_model[trained.getRunId()], version, models.state_of(trained.getModel()))
+        epochs = len(trained.getHistory()["val_loss"])
+        state = models.state_of(trained.getModel())
+        kept.save(of_model[trained.getRunId()], epochs * job["workers"], state)
     say("done")
 
 
@@ -139,11 +142,14 @@ def _backend(job: Mapping[str, Any], spark: Any, say: Messages) -> Any:
     from cerebro.backend import SparkBackend
 
     class Backend(SparkBackend):  # type: ignore[misc, unused-ignore]
-        """Tells when an epoch begins."""
+        """Tells when models begin an epoch together."""
+
+        rounds = 0
 
         def train_for_one_epoch(self, estimators: Any, *others: Any, is_train: bool = True) -> Any:
             if is_train:
-                say("round", epoch=estimators[0].getEpochs() + 1)
+                self.rounds += 1
+                say("round", number=self.rounds)
             return super().train_for_one_epoch(estimators, *others, is_train=is_train)
 
     backend = Backend(
@@ -168,8 +174,7 @@ def _prepare(job: Mapping[str, Any], spark: Any, backend: Any, store: Any, say: 
     from pyspark.sql import functions as f
 
     begun = time.monotonic_ns()
-    classes = job["models"][0]["model"]["classes"]
-    one_hot = f"transform(sequence(0, {classes - 1}), i -> cast(i = y AS double))"
+    one_hot = f"transform(sequence(0, {job['classes'] - 1}), i -> cast(i = y AS double))"
     exported = [
         spark.read.parquet(file).select(
             array_to_vector(f.col("x").cast("array<double>")).alias(models.FEATURES),
@@ -192,13 +197,17 @@ def _prepare(job: Mapping[str, Any], spark: Any, backend: Any, store: Any, say: 
 
 
 def _search(job: Mapping[str, Any], backend: Any, store: Any, of_model: dict[str, int]) -> Any:
-    """Grid search over the run's configurations, which are the grid's one axis."""
+    """Grid search over the run's configurations, the grid's one axis; or what the driver asks."""
     import tensorflow as tf
     from cerebro.keras import SparkEstimator
     from cerebro.tune import GridSearch, hp_choice
 
+    from experiments.approaches.cerebro_dl_search import AskedSearch
+
+    works: dict[int, Mapping[str, Any]] = dict(enumerate(job["models"]))
+
     def estimator(chosen: Mapping[str, int]) -> Any:
-        work = job["models"][chosen["model"]]
+        work = works[chosen["model"]]
         made = SparkEstimator(
             model=models.build(work["model"], work["seed"]),
             optimizer=models.optimizer(work["model"]),
@@ -210,16 +219,11 @@ def _search(job: Mapping[str, Any], backend: Any, store: Any, of_model: dict[str
         of_model[made.getRunId()] = chosen["model"]
         return made
 
-    return GridSearch(
-        backend,
-        store,
-        estimator,
-        {"model": hp_choice(list(range(len(job["models"]))))},
-        job["epochs"],
-        label_columns=[models.LABELS],
-        feature_columns=[models.FEATURES],
-        verbose=0,
-    )
+    columns = {"label_columns": [models.LABELS], "feature_columns": [models.FEATURES]}
+    if not works:
+        return AskedSearch(backend, store, estimator, works, **columns)
+    space = {"model": hp_choice(list(works))}
+    return GridSearch(backend, store, estimator, space, job["epochs"], **columns, verbose=0)
 
 
 def main() -> None:

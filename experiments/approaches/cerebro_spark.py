@@ -1,10 +1,11 @@
 """Cerebro-Spark: the published system, cerebro-dl 1.1.1, run as what it is (paper, §3.4 and §5).
 
 The data leave the database: every segment's rows are exported to Parquet, cast and written once
-more by the package on Spark. Then the package's grid search trains the run's models by its own
-scheduler, in a process of its own environment (:mod:`experiments.approaches.cerebro_dl_job`). It
-hops: in an order that its seed shuffles, optimizer and all, through checkpoint files. What it says
-is journaled by the code that journals a database that hops by itself.
+more by the package on Spark. Then the package's grid search, or one that trains what the run's
+search asks, trains the models by its own scheduler, in a process of its own environment
+(:mod:`experiments.approaches.cerebro_dl_job`). It hops: in an order that its seed shuffles,
+optimizer and all, through checkpoint files. What it says is journaled by the code that journals a
+database that hops by itself.
 
 It has no fault tolerance, and cannot go on: whatever is interrupted is begun again.
 """
@@ -23,6 +24,7 @@ from experiments.approaches.other_environment import Job, python_of
 from experiments.datasets import SPLITS
 from experiments.mop.engine import Engine
 from experiments.paths import PACKAGE_ENVIRONMENT
+from experiments.search.journaled import Search
 from experiments.specs.model import derive_seed
 
 SEED_VARIABLE = "CEREBRO_RANDOM_SEED"
@@ -76,7 +78,7 @@ class Approach:
             raise RuntimeError("train() comes after prepare()")
         follower = Follower(self._job, context.journal, set())
         engine = Engine(
-            models=len(spec.configs),
+            models=context.models,
             workers=spec.workers,
             policy=follower,
             executor=follower,
@@ -85,11 +87,22 @@ class Approach:
             evaluation=follower,
             clock=follower.clock,
         )
-        for epoch in range(1, spec.epochs + 1):
+        if context.search is not None:
+            self._search(self._job, context.search, engine, follower)
+        for epoch in range(1, spec.epochs + 1) if context.search is None else ():
             follower.begin(epoch)
             engine.run_epoch(epoch)
             engine.evaluate(epoch)
         follower.end()
+
+    def _search(self, job: Job, search: Search, engine: Engine, follower: Follower) -> None:
+        """Have the package train what the search asks, with a barrier after each epoch."""
+        for number, entries in enumerate(search.rounds(), start=1):
+            models = [{"number": model, "job": self._work(model)} for model, _ in entries]
+            job.send({"models": models})
+            follower.begin(number)
+            engine.stream(entries, lambda: ())
+        job.send({"models": []})
 
     def close(self) -> None:
         """End the package's process and all that it started."""
@@ -99,14 +112,9 @@ class Approach:
     def _describe(self, exported: dict[str, list[str]]) -> dict[str, Any]:
         context, spec = self._context, self._context.spec
         return {
-            "models": [
-                {
-                    **job(config, context.dataset),
-                    "seed": derive_seed(spec.seed, "initial", config.architecture),
-                }
-                for config in spec.configs
-            ],
+            "models": [self._work(model) for model in range(len(spec.configs))],
             "epochs": spec.epochs,
+            "classes": context.dataset.classes,
             "workers": spec.workers,
             "polling_seconds": spec.settings["polling_seconds"],
             "master": f"local[{spec.workers}]",
@@ -114,3 +122,8 @@ class Approach:
             "exported": exported,
             "states": str(context.store.root),
         }
+
+    def _work(self, model: int) -> dict[str, Any]:
+        config = self._context.configs[model]
+        seed = derive_seed(self._context.spec.seed, "initial", config.architecture)
+        return {**job(config, self._context.dataset), "seed": seed}

@@ -88,9 +88,17 @@ class Job:
             start_new_session=True,
             text=True,
         )
+        self.send(job)
+
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Write a line to the job's standard input.
+
+        A job that is gone does not take it; :meth:`receive` tells why.
+        """
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(job) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
 
     def receive(self) -> Message | None:
         """The next message, as soon as it is there; None when the job is done.

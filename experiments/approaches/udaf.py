@@ -8,14 +8,12 @@ listens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from experiments.approaches import calling
 from experiments.approaches.base import Trait
 from experiments.approaches.following import Follower, InTheDatabase
 from experiments.mop.engine import Engine
-from experiments.search.journaled import Entry, Search
 from experiments.telemetry.journal import read
 from experiments.warehouse.call import Call
 
@@ -63,16 +61,10 @@ class Approach(calling.CallingApproach):
             engine.evaluate(rounds[0]["number"])
             rounds.pop(0)
         follower.end()
-        for number, entries in enumerate(_rounds(search), start=1):
+        for number, entries in enumerate(search.rounds() if search else (), start=1):
             rounds[:] = [calling.round_of(number, entries)]
             calling.catch_up(self.call, context.journal, known)
             follower.begin(number)
             engine.stream(entries, lambda: ())
             follower.end()
         calling.keep_states(context, self.cluster)
-
-
-def _rounds(search: Search | None) -> Iterator[list[Entry]]:
-    """What a search has under way, again and again until it is over."""
-    while search is not None and (entries := search.open()):
-        yield entries

@@ -96,6 +96,11 @@ class Search:
         self._spent += time.monotonic() - start
         return sorted(self._next.values())
 
+    def rounds(self) -> Iterator[list[Entry]]:
+        """What is open, again and again until the search is over; evaluate it before the next."""
+        while entries := self.open():
+            yield entries
+
     def _tell_evaluated(self) -> None:
         for model, entry in sorted(self._next.items()):
             stop = self._searcher.under_way[model].stop

@@ -39,6 +39,7 @@ def search_run(name: str, follows: str | None, policy: str = "random") -> Planne
     )
     search = SearchSpec("asha", 6, 2, False, 1, 2, 1, space, follows)
     spec = contract_spec(name, policy)
+    spec = replace(spec, dataset=contract_spec(LEADER).dataset)
     return planned(replace(spec, experiment="searched", epochs=EPOCHS, configs=(), search=search))
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from experiments.search.journaled import assignments_of
-from experiments.specs.load import approaches
 from experiments.specs.model import RunSpec
 from experiments.specs.search import Axis, SearchSpec
+from tests.families import OWN
 from tests.faults.harness import (
     DRIVER,
     ENDS_THE_COMMAND,
@@ -34,7 +34,7 @@ def search_spec(approach: str) -> RunSpec:
     return replace(small, epochs=2, configs=(), search=search)
 
 
-@pytest.mark.parametrize("approach", approaches())
+@pytest.mark.parametrize("approach", OWN)
 def test_a_killed_search_asks_nothing_twice_and_loses_no_result(approach: str) -> None:
     role = next(each for each in reversed(victims(approach)) if each not in ENDS_THE_COMMAND)
     run = FaultyRun.of(search_spec(approach))
