@@ -202,14 +202,10 @@ def _heading(breakdown: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> 
         noted=frozenset(paper.notes),
         notes=(
             *_notes(breakdown, paper),
-            *settings_notes((one.spec for one in runs), _titles(breakdown)),
+            *settings_notes(one.spec for one in runs),
             *absences([spec.experiment], spec.scale),
         ),
     )
-
-
-def _titles(table: pd.DataFrame) -> dict[str, str]:
-    return dict(zip(table["approach"], table["title"], strict=True))
 
 
 def _notes(breakdown: pd.DataFrame, paper: Reference) -> tuple[str, ...]:

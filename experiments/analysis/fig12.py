@@ -10,7 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.analysis import measures, page
-from experiments.analysis.labels import PAPER_DATASETS, ApproachLabel, count, stand_in
+from experiments.analysis.labels import (
+    PAPER_DATASETS,
+    ApproachLabel,
+    count,
+    settings_notes,
+    stand_in,
+)
 from experiments.analysis.output import RC
 from experiments.analysis.panels import NOTE_MARK
 from experiments.analysis.reference import Reference
@@ -22,6 +28,8 @@ _LEFT, _RIGHT, _GAP = 0.9, 0.25, 0.95
 _GREY = "#7a7a7a"
 _HOUR = 3600.0
 _HOURS_FROM = 2 * _HOUR
+_APART = 4.0
+"""An approach that takes so many times the median has a time axis of its own."""
 
 
 def figure(
@@ -43,7 +51,9 @@ def figure(
     width = (page.WIDTH - _LEFT - _RIGHT - _GAP) / 2
     measure = measures.of(run.classes)
     mark = "" if measure is measures.TOP5 else f" {measures.MARK}"
-    longest = table.groupby("source")["seconds"].max()
+    ends = table.groupby(["source", "title"])["seconds"].max()
+    usual = ends <= _APART * ends.groupby("source").transform("median")
+    longest = ends[usual].groupby("source").max()
     with mpl.rc_context(RC):
         drawn = Figure(figsize=(page.WIDTH, height))
         page.write(drawn, _title(run), subtitle(run, runs), notes)
@@ -63,9 +73,12 @@ def figure(
                 else:
                     heading = "" if theirs.empty else f"Paper: {row}{_mark(references, row)}"
                     absent = "not in the paper's figure"
-                axes.set_title(heading, loc="left", fontsize=10, pad=4)
                 if not rows.empty:
-                    _panel(axes, rows, colour if here else _GREY, longest[rows["source"].iloc[0]])
+                    source = str(rows["source"].iloc[0])
+                    until = longest[source] if usual[source, title] else ends[source, title]
+                    heading += "" if usual[source, title] else " · longer time axis"
+                    _panel(axes, rows, colour if here else _GREY, until)
+                axes.set_title(heading, loc="left", fontsize=10, pad=4)
                 axis = measure.title.replace(" validation ", "\nvalidation ") + mark
                 if rows.empty:
                     axes.axis("off")
@@ -153,4 +166,5 @@ def _notes(
     notes += [f"{NOTE_MARK} {row}: {note}" for row, note in paper.notes.items() if row in shown]
     if len({one.spec.seed for one in runs}) > 1:
         notes.append("Of several seeds the first is drawn; the table has all.")
+    notes += settings_notes(one.spec for one in runs)
     return [*notes, *filter(None, [measures.why_not_top5(run.classes)])]

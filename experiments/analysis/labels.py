@@ -66,10 +66,10 @@ class OwnSettings(Protocol):
     def settings(self) -> Mapping[str, Any]: ...
 
 
-def settings_notes(specs: Iterable[OwnSettings], titles: Mapping[str, str]) -> tuple[str, ...]:
+def settings_notes(specs: Iterable[OwnSettings]) -> tuple[str, ...]:
     """What a reader must know of settings that only one approach has, a sentence each."""
     found = {
-        f"{titles[spec.approach]} ran with {name.replace('_', ' ')} = {value}."
+        f"{approaches()[spec.approach].title} ran with {name.replace('_', ' ')} = {value}."
         for spec in specs
         for name, value in spec.settings.items()
     }

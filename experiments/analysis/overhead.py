@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 
 from experiments.analysis import sheet
 from experiments.analysis.fig12 import subtitle
-from experiments.analysis.labels import ApproachLabel
+from experiments.analysis.labels import ApproachLabel, settings_notes
 from experiments.analysis.panels import number
 from experiments.analysis.runs import Run, comparable
 from experiments.analysis.sheet import Cell, Column
@@ -147,6 +147,7 @@ def figure(table: pd.DataFrame, runs: Sequence[Run]) -> Figure:
             "that are started together the least counts, since the others may wait for each other "
             "(UDAF and MA run a unit per segment by one statement).",
             "Waiting for a model or a worker, and building networks, are not part of it.",
+            *settings_notes(one.spec for one in runs),
         ],
     )
 

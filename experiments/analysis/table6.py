@@ -57,7 +57,6 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
         for experiment, group in experiments.items()
     ]
     papers = [end_to_end.paper_table(experiment, references) for experiment in experiments]
-    titles = dict(zip(table["approach"], table["title"], strict=True))
     remarks = [paper.remark for paper in papers if paper is not None and paper.remark]
     remarks += absences(experiments, first.spec.scale)
     return sheet.draw(
@@ -72,7 +71,7 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
         groups=groups,
         notes=[
             *_footnotes(table, notes, dict.fromkeys(remarks)),
-            *settings_notes((run.spec for run in runs), titles),
+            *settings_notes(run.spec for run in runs),
         ],
     )
 

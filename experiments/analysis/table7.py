@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from experiments.analysis import measures, sheet
 from experiments.analysis.end_to_end import NOT_RECORDED
 from experiments.analysis.fig12 import subtitle
-from experiments.analysis.labels import stand_in
+from experiments.analysis.labels import settings_notes, stand_in
 from experiments.analysis.reference import Reference
 from experiments.analysis.runs import Run, comparable
 from experiments.analysis.sheet import Cell, Column
@@ -52,7 +52,11 @@ def figure(
         subtitle=f"here in seconds · in grey: the paper, in hours · {subtitle(run, runs)}",
         columns=_columns(),
         groups=[group],
-        notes=[*_notes(totals, run, paper), *(f"{marks[row]} {n}" for row, n in shown.items())],
+        notes=[
+            *_notes(totals, run, paper),
+            *(f"{marks[row]} {note}" for row, note in shown.items()),
+            *settings_notes(one.spec for one in runs),
+        ],
     )
 
 

@@ -18,6 +18,7 @@ from experiments.datasets import PreparedDataset
 from experiments.mop.store import ModelStore
 from experiments.search.journaled import Entry, Search
 from experiments.search.registry import search_of
+from experiments.specs.emulation import EmulationSpec
 from experiments.specs.load import approaches, nearest
 from experiments.specs.model import ModelConfig, RunSpec
 from experiments.specs.topology import Topology
@@ -31,6 +32,7 @@ class Trait(enum.Enum):
     AVERAGES = "averages"
     DATA_PARALLEL = "data-parallel"
     TASK_PARALLEL = "task-parallel"
+    """One worker trains a model on the whole data set: its units name no partition."""
     PACKAGE = "package"
     """A published system that is run as it is: it schedules by itself, and what is interrupted it
     cannot go on with, so that the run begins again."""
@@ -77,11 +79,7 @@ class RunContext:
 
     def job(self, config: ModelConfig) -> dict[str, Any]:
         """A model config of this run, as workers and database backends take it."""
-        work = job(config, self.dataset)
-        if self.spec.emulation is not None:
-            emulated = self.spec.emulation.models[config.architecture]
-            work["model"]["emulation"] = asdict(emulated)
-        return work
+        return job(config, self.dataset, self.spec.emulation)
 
     def turns(self) -> Iterator[Entry]:
         """What is left to do, for an approach that trains one model at a time.
@@ -127,15 +125,26 @@ def find(name: str) -> type[ApproachContract]:
     return cast(type[ApproachContract], module.Approach)
 
 
-def job(config: ModelConfig, dataset: PreparedDataset) -> dict[str, Any]:
+def units(spec: RunSpec) -> int:
+    """How many units train an epoch of a model: one a partition, or one on the whole data set.
+
+    As many evaluate it.
+    """
+    return 1 if Trait.TASK_PARALLEL in find(spec.approach).traits else spec.workers
+
+
+def job(
+    config: ModelConfig, dataset: PreparedDataset, emulation: EmulationSpec | None = None
+) -> dict[str, Any]:
     """A model config on a data set, as workers and database backends take it."""
-    return {
-        "model": {
-            "architecture": config.architecture,
-            "input_shape": list(dataset.input_shape),
-            "classes": dataset.classes,
-            "batch_size": config.batch_size,
-            "learning_rate": config.learning_rate,
-            "regularization": config.regularization,
-        }
+    model = {
+        "architecture": config.architecture,
+        "input_shape": list(dataset.input_shape),
+        "classes": dataset.classes,
+        "batch_size": config.batch_size,
+        "learning_rate": config.learning_rate,
+        "regularization": config.regularization,
     }
+    if emulation is not None:
+        model["emulation"] = asdict(emulation.models[config.architecture])
+    return {"model": model}

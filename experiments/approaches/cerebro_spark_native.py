@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
-from experiments import errors
 from experiments.approaches import hopping
+from experiments.approaches.answers import report_of
 from experiments.approaches.base import RunContext, Trait
 from experiments.approaches.parquet_shard import parquet_shards
 from experiments.approaches.recovery import Recovery
 from experiments.approaches.spark_channel import Channel
 from experiments.approaches.spark_client import Spark, TaskKeeper
-from experiments.errors import EnvironmentFault, ServerDied, UserError
+from experiments.errors import EnvironmentFault, ServerDied
 from experiments.models.worker import Report, spans_of
 from experiments.specs.model import RunSpec
 from experiments.specs.secrets import Secrets
@@ -30,10 +30,6 @@ START_SECONDS = 120.0
 
 TASK_SECONDS = 60.0
 """How long a call waits for a task that was lost and comes again."""
-
-
-class StepFailed(errors.ReproduceError):
-    """A step raised in a task; carries the task's traceback."""
 
 
 class Approach:
@@ -144,10 +140,4 @@ class SparkTasks:
         except ServerDied as died:
             reason = self._keeper.reason
             raise type(died)(f"{died}{f' ({reason})' if reason else ''}") from None
-        if "error" in answer:
-            known = getattr(errors, answer["error"], None)
-            if isinstance(known, type) and issubclass(known, UserError):
-                raise known(answer["text"])
-            raise StepFailed(f"{answer['text']}\n{answer['trace']}")
-        report: Report = answer["report"]
-        return report
+        return report_of(answer)

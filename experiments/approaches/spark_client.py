@@ -14,9 +14,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from experiments import java
 from experiments.approaches import spark_settings
@@ -40,6 +40,8 @@ STOP_SECONDS = 2.0
 AGAIN_SECONDS = 0.2
 _LOOK_SECONDS = 0.1
 
+T = TypeVar("T")
+
 _log = logging.getLogger("experiments.spark")
 
 
@@ -50,12 +52,20 @@ class Spark:
     ----------
     name : of the application, for people.
     master : address of a cluster that exists; by default the topology's own.
+    settings : of the application, beside ours or instead of them.
     """
 
-    def __init__(self, topology: Topology, name: str, master: str = "") -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        name: str,
+        master: str = "",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._topology = topology
         self._name = name
         self._own = not master
+        self._more = settings or {}
         self._master = master or topology.spark_master
         self._home = topology.nodes[0].data / "spark-driver"
         self._lock = threading.Lock()
@@ -87,6 +97,27 @@ class Spark:
                     self._await_master()
                 self._context = self._make()
             return self._context
+
+    def on_all(self, step: Callable[[], T]) -> list[T]:
+        """Run a step in every executor's Python process at the same time; what each returns.
+
+        Raises
+        ------
+        ServerDied
+            There are too few executors, or one was lost.
+        """
+        workers, context = self._topology.workers, self.context()
+        try:
+            # A stage with a barrier starts on all executors at once, or not yet.
+            found: list[T] = (
+                context.parallelize(range(workers), workers)
+                .barrier()
+                .mapPartitions(lambda _: [step()])
+                .collect()
+            )
+        except Exception as error:
+            raise ServerDied(_first_line(error)) from error
+        return found
 
     def stop(self) -> None:
         """Stop the application and its JVM, within some seconds. Safe to call again."""
@@ -189,7 +220,7 @@ class Spark:
             settings["spark.driver.host"] = settings["spark.driver.bindAddress"] = address
             # An executor works in a folder of its own.
             settings["spark.executor.extraJavaOptions"] += " -Djava.io.tmpdir=."
-        return settings
+        return {**settings, **self._more}
 
     def _await_master(self) -> None:
         """Spark itself would look again after 20 s only."""

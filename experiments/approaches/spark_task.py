@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from experiments.approaches import partition_files
+from experiments.approaches.answers import answer
 from experiments.approaches.parquet_shard import ParquetShard
 from experiments.approaches.spark_channel import NAME, Message, Place, frame, hang_up, receive
 from experiments.models.worker import Report
@@ -69,14 +69,7 @@ async def _serve(place: Place, steps: Steps, task: int) -> None:
 
 
 def _answer(steps: Steps, message: Message) -> Message:
-    try:
-        return {"report": steps[message["step"]](*message["arguments"])}
-    except Exception as error:  # noqa: BLE001 - whatever it is, the driver has to know
-        return {
-            "error": type(error).__name__,
-            "text": str(error),
-            "trace": "".join(traceback.format_exception(error)),
-        }
+    return answer(lambda: steps[message["step"]](*message["arguments"]))
 
 
 def _reply(writer: asyncio.StreamWriter, step: asyncio.Future[dict[str, Any]]) -> None:

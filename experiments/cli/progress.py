@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.text import Text
 
+from experiments.approaches.base import units
 from experiments.runner.plan import PlannedRun
 from experiments.search.journaled import assignments_of
 from experiments.telemetry.journal import Event
@@ -140,14 +141,14 @@ class _Tracker:
             ]
 
     def _expected(self) -> int:
-        """Units in all: every epoch trains, then evaluates, each model on each partition.
+        """Units in all: every epoch trains, then evaluates, each model on all its partitions.
 
         What a search has not asked yet counts with all its epochs, though some may be stopped.
         """
         spec = self._spec
         models = len(spec.configs) if spec.search is None else spec.search.trials
         not_asked = max(0, models - len(self._configs)) if spec.search else models
-        return 2 * spec.workers * (self._asked + not_asked * spec.epochs)
+        return 2 * units(spec) * (self._asked + not_asked * spec.epochs)
 
     def left(self) -> float:
         """Seconds left: the mean unit so far, over all workers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from experiments.errors import DataError
 from experiments.models.measures import Ranks, add_ranks, roc_area
@@ -26,6 +27,13 @@ class Score:
     def of(cls, result: UnitResult) -> Score:
         """What a finished unit of evaluation found."""
         return cls(result.rows, result.loss, result.metrics, result.ranks)
+
+    @classmethod
+    def read(cls, detail: Mapping[str, Any]) -> Score:
+        """What the ``unit_finished`` mark of an evaluation says."""
+        return cls(
+            int(detail["rows"]), float(detail["loss"]), detail["metrics"], detail.get("ranks", {})
+        )
 
     def detail(self) -> dict[str, float | str]:
         """What an ``evaluated`` mark says of it; with two classes the area under the ROC curve."""
@@ -115,13 +123,7 @@ class Progress:
             self.note_trained(unit, int(detail["version"]))
             self.times.add(unit.model, (event.mono_ns - started_ns) / 1e9)
         else:
-            score = Score(
-                int(detail["rows"]),
-                float(detail["loss"]),
-                detail["metrics"],
-                detail.get("ranks", {}),
-            )
-            self.note_scored(unit, score)
+            self.note_scored(unit, Score.read(detail))
 
     def note_trained(self, unit: Unit, version: int) -> None:
         """A unit of training is finished and ``version`` is saved."""

@@ -235,7 +235,8 @@ def check_machine(specs: Sequence[RunSpec]) -> None:
     for spec in specs:
         spark.check(spec)
         data = _data_bytes(spec)
-        memory = spec.workers * _worker_bytes(spec) + min(data, spec.workers * CACHE_BYTES)
+        read = data * (spec.workers if _copies_all(spec) else 1)
+        memory = spec.workers * _worker_bytes(spec) + min(read, spec.workers * CACHE_BYTES)
         memory += spark.memory_bytes(spec)
         memory += JOB_BYTES if approaches()[spec.approach].environment else 0
         available = psutil.virtual_memory().available
@@ -271,7 +272,13 @@ def _worker_bytes(spec: RunSpec) -> int:
 def _copied_bytes(spec: RunSpec) -> int:
     """What a run writes beside the prepared partitions, and removes when it is done."""
     outside = EXPORTED if approaches()[spec.approach].environment else 0
-    return (TABLES + outside) * _data_bytes(spec)
+    copies = spec.workers if _copies_all(spec) else TABLES + outside
+    return copies * _data_bytes(spec)
+
+
+def _copies_all(spec: RunSpec) -> bool:
+    """Whether every worker has a copy of the whole data set."""
+    return Trait.TASK_PARALLEL in find(spec.approach).traits
 
 
 def _data_bytes(spec: RunSpec) -> int:

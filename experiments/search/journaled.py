@@ -70,6 +70,10 @@ class Search:
         """A configuration of every architecture in the space, drawn or not."""
         return space.one_of_each_architecture(self._searcher.spec.space)
 
+    def until(self, model: int) -> int:
+        """The epoch that a model of :meth:`open` is to be trained to."""
+        return self._searcher.under_way[model].stop
+
     def open(self) -> list[Entry]:
         """What is to be done now, lowest model first, after telling what has been evaluated.
 

@@ -110,7 +110,8 @@ def derive_seed(*parts: int | str) -> int:
     """A 31-bit seed from a run's seed and whatever else names its use.
 
     Every unit's seed is ``derive_seed(seed, "unit", model, epoch, partition)``, so a unit draws the
-    same dropout masks wherever, whenever and by whichever approach it is run.
+    same dropout masks wherever, whenever and by whichever approach it is run; a unit on the whole
+    data set has no partition there.
     """
     text = "\x1f".join(str(part) for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "big") >> 1

@@ -78,7 +78,8 @@ class Event:
     ``evaluated``, ``epoch_finished``, ``asked`` and ``told`` (steps of a search),
     ``run_finished``, ``interrupted``; and in a run's
     ``restarts.jsonl``, ``restarted`` (a role that had died).
-    ``detail`` holds what only this kind has.
+    A unit without ``partition`` is one on the whole data set. ``detail`` holds what only this kind
+    has.
     """
 
     kind: str
@@ -110,13 +111,21 @@ class Journal:
     ----------
     path : the file; made if missing, continued (minus a torn last line) if there.
     run : name of the run, written in every line.
+
+    Raises
+    ------
+    EnvironmentFault
+        The file cannot be made.
     """
 
     def __init__(self, path: Path, run: str) -> None:
         self.path = path
         self.run = run
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        except OSError as error:
+            raise unwritable(path, error) from error
         _cut_torn_line(self._fd)
 
     def append(

@@ -44,7 +44,8 @@ def test_top5_is_shown_only_where_it_says_something(classes: int, column: str) -
 def test_the_table_has_every_configuration_and_marks_the_best(tmp_path: Path) -> None:
     table = curves.table(runs_of(tmp_path, "e2e-imagenet", epochs=3), approaches(), PAPER)
     ours = table[table["source"] == "here"]
-    assert len(ours) == len(approaches()) * 2 * 3
+    took_part = [row for row in approaches().values() if "e2e-imagenet" in row.experiments]
+    assert len(ours) == len(took_part) * 2 * 3
     assert set(ours.loc[ours["best"], "model"]) == {1}
     assert set(ours["measure"]) == {"top1_error"}
     assert ours["value"].tolist() == ours["top1_error"].tolist()

@@ -164,6 +164,7 @@ def test_the_pictures_say_what_they_show(tmp_path: Path, seeds: tuple[int, ...])
     assert "All approaches here train the same configurations" in said
     assert "not run" in said
     assert "not in the paper's figure" in said
+    assert "polling" not in said
     check_words_fit(drawn)
     totals = searches.totals(table, approaches(), PAPER)
     picture = table7.figure(totals, runs, PAPER)
@@ -172,6 +173,34 @@ def test_the_pictures_say_what_they_show(tmp_path: Path, seeds: tuple[int, ...])
     assert table7.summary(totals).loc["MA", ("total", "here (s)")] == "20.0"
     files = [output.save(drawn, table, "12", tmp_path / where) for where in ("a", "b")]
     assert files[0].png.read_bytes() == files[1].png.read_bytes()
+
+
+def test_what_the_package_was_told_is_said(tmp_path: Path) -> None:
+    runs = [*two(tmp_path), write(tmp_path / "package", search("cerebro-spark"))]
+    table = searches.table(runs, approaches(), PAPER)
+    totals = searches.totals(table, approaches(), PAPER)
+    for drawn in (
+        fig12.figure(table, runs, approaches(), PAPER),
+        table7.figure(totals, runs, PAPER),
+    ):
+        told = " ".join(words(drawn).split())
+        assert "Cerebro-Spark (cerebro-dl 1.1.1) ran with polling seconds = 0.05." in told
+        check_words_fit(drawn)
+
+
+def test_who_takes_far_longer_has_a_time_axis_of_its_own(tmp_path: Path) -> None:
+    runs = [
+        write(tmp_path / name, search(name)) for name in ("cerebro-standalone", "ctq", "udaf", "ma")
+    ]
+    table = searches.table(runs, approaches(), PAPER)
+    assert "longer time axis" not in words(fig12.figure(table, runs, approaches(), PAPER))
+    table.loc[(table["approach"] == "ma") & (table["source"] == "here"), "seconds"] *= 10
+    drawn = fig12.figure(table, runs, approaches(), PAPER)
+    assert words(drawn).count("longer time axis") == 1
+    limits = {axes.get_title("left"): axes.get_xlim()[1] for axes in drawn.axes}
+    ours = {title: limit for title, limit in limits.items() if "here" in title}
+    assert ours.pop("MA: here (measured) · longer time axis") == pytest.approx(206)
+    assert ours["UDAF: here (measured)"] == pytest.approx(20.6)
 
 
 def unit(journal: Journal, model: int, worker: int, kind: str, **seconds: float) -> None:

@@ -64,8 +64,10 @@ def test_a_run_ends_with_its_result_and_leaves_nothing_else(name: str, finished:
     assert not leftovers
 
 
-TRAIN_UNITS_ALONE = [n for n in OWN if Trait.DATA_PARALLEL not in find(n).traits]
-"""Where a unit's loss depends on no other unit; the replay of data parallelism shows the same."""
+NOT_BY_PARTITION = {Trait.DATA_PARALLEL, Trait.TASK_PARALLEL}
+TRAIN_UNITS_ALONE = [n for n in OWN if not NOT_BY_PARTITION & find(n).traits]
+"""Where a unit is one partition's and its loss depends on no other unit; the replays of data and of
+task parallelism show the same."""
 
 
 @pytest.mark.parametrize("name", TRAIN_UNITS_ALONE)

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from experiments.approaches.base import Trait, find, job
+from experiments.approaches.base import Trait, find, job, units
 from experiments.datasets import one_hot, prepare
 from experiments.models import codec
 from experiments.models.session import Session
@@ -46,7 +46,7 @@ from experiments.specs.topology import (
     WORKER,
 )
 from experiments.telemetry.journal import Event, read
-from tests.contracts import in_step
+from tests.contracts import in_step, whole
 
 COMMAND = """
 import json, sys
@@ -153,9 +153,10 @@ def small_spec(approach: str, seed: int, epochs: int = 2) -> RunSpec:
     )
 
 
-MARKS = range(1, 16)
-"""Marks of units after which a kill may come. A run of two epochs, three models and two partitions
-has 24 of each; after the 15th, every approach has training left that outlasts a kill's delay."""
+MARKS = {2: 15, 1: 7}
+"""Marks of units after which a kill may come, by units that train an epoch of a model. A run of two
+epochs and three models has 12 times as many of each; after the last one here, every approach has
+training left that outlasts a kill's delay."""
 
 
 def random_kills(approach: str, seed: int, count: int) -> tuple[Kill, ...]:
@@ -174,7 +175,8 @@ def random_kills(approach: str, seed: int, count: int) -> tuple[Kill, ...]:
     chance.shuffle(chosen)
     first, *others = chosen
     kills = [Kill(first, "run_started", seed % 2, chance.uniform(0.0, 1.0), chance.randrange(8))]
-    for victim, mark in zip(others, sorted(chance.sample(MARKS, len(others))), strict=True):
+    marks = range(1, 1 + MARKS[units(small_spec(approach, seed))])
+    for victim, mark in zip(others, sorted(chance.sample(marks, len(others))), strict=True):
         after = chance.choice(["unit_started", "unit_finished"])
         delay = chance.uniform(0.0, 0.15)
         kills.append(Kill(victim, after, mark, delay, chance.randrange(8)))
@@ -355,7 +357,8 @@ class FaultyRun:
         AssertionError
             It has no result, repeated a unit that was not running at a kill, or left something
             over; or it hops and ended with other weights than its own visit order gives; or it is
-            data-parallel and ended with other weights than global batches in turn give.
+            data-parallel or task-parallel and ended with other weights than global batches in
+            turn, or the whole data set in one process, give.
         InvariantViolation
             It hops, and one of the hopper's invariants is broken.
         """
@@ -371,6 +374,8 @@ class FaultyRun:
             self._check_states(replayed(spec, events), 1e-6)
         if Trait.DATA_PARALLEL in find(spec.approach).traits:
             self._check_states(in_step.replayed(spec, trained_of(spec, events)), 1e-5)
+        if Trait.TASK_PARALLEL in find(spec.approach).traits:
+            self._check_states(whole.replayed(spec, trained_of(spec, events)), 1e-6)
         assert not (state().clusters / self.run.name).exists()
         assert not (state().stores / self.run.name).exists()
         assert not self.processes()

@@ -6,13 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from experiments.approaches.base import Trait, find
 from experiments.runner import spark
 from tests.contracts.conftest import contract_spec
 from tests.families import OWN, PACKAGES
 from tests.faults.harness import CLI, DRIVER, FaultyRun, Kill, random_kills, small_spec, victims
 
-KILLS = 5
+SEEDS, KILLS = 2, 5
 
 # Each start of a Spark cluster and its session takes some ten seconds of both cores, so one run
 # has to do for all victims.
@@ -21,15 +20,9 @@ SPARK_SEED, SPARK_KILLS = 1, 6
 
 def cases() -> list[tuple[str, int, int]]:
     """Approach, seed and number of kills of every run."""
-    return [(each, *run) for each in OWN for run in runs(each)]
-
-
-def runs(approach: str) -> list[tuple[int, int]]:
-    """Fewer where every death costs all ranks an import of torch and a new group, or JVMs."""
-    if spark.is_on(approach):
-        return [(SPARK_SEED, SPARK_KILLS)]
-    count = 2 if Trait.DATA_PARALLEL in find(approach).traits else 4
-    return [(seed, KILLS) for seed in range(count)]
+    on_spark = [(each, SPARK_SEED, SPARK_KILLS) for each in OWN if spark.is_on(each)]
+    others = [each for each in OWN if not spark.is_on(each)]
+    return [(each, seed, KILLS) for each in others for seed in range(SEEDS)] + on_spark
 
 
 @pytest.mark.timeout(900)

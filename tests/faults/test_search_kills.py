@@ -10,7 +10,6 @@ import pytest
 from experiments.search.journaled import assignments_of
 from experiments.specs.model import RunSpec
 from experiments.specs.search import Axis, SearchSpec
-from tests.families import OWN
 from tests.faults.harness import (
     DRIVER,
     ENDS_THE_COMMAND,
@@ -19,6 +18,10 @@ from tests.faults.harness import (
     small_spec,
     victims,
 )
+
+WAYS = ("cerebro-standalone", "udaf", "ma", "pytorch-ddp", "hyperopt-spark")
+"""One approach for each way of being searched: by the engine, in rounds, in turns (in a database,
+and in step), by trials."""
 
 
 def search_spec(approach: str) -> RunSpec:
@@ -34,7 +37,7 @@ def search_spec(approach: str) -> RunSpec:
     return replace(small, epochs=2, configs=(), search=search)
 
 
-@pytest.mark.parametrize("approach", OWN)
+@pytest.mark.parametrize("approach", WAYS)
 def test_a_killed_search_asks_nothing_twice_and_loses_no_result(approach: str) -> None:
     role = next(each for each in reversed(victims(approach)) if each not in ENDS_THE_COMMAND)
     run = FaultyRun.of(search_spec(approach))
