@@ -3,8 +3,8 @@
 The package's searches give every model the same number of epochs and know nothing of other runs.
 For the comparison all approaches get the same sequence, so the driver asks, a *round* at a time, a
 line of JSON on standard input: ``models``, each of which is trained for one epoch and evaluated,
-with its ``number`` and, the first time, its job. A round without models is the end. Runs in the
-package's own environment.
+with its ``number`` and its ``job``. A round without models is the end. Runs in the package's own
+environment.
 """
 
 from __future__ import annotations

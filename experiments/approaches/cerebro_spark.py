@@ -89,10 +89,11 @@ class Approach:
         )
         if context.search is not None:
             self._search(self._job, context.search, engine, follower)
-        for epoch in range(1, spec.epochs + 1) if context.search is None else ():
-            follower.begin(epoch)
-            engine.run_epoch(epoch)
-            engine.evaluate(epoch)
+        else:
+            for epoch in range(1, spec.epochs + 1):
+                follower.begin(epoch)
+                engine.run_epoch(epoch)
+                engine.evaluate(epoch)
         follower.end()
 
     def _search(self, job: Job, search: Search, engine: Engine, follower: Follower) -> None:

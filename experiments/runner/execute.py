@@ -168,7 +168,9 @@ def _drive(run: PlannedRun, supervisor: Supervisor, watch: Watcher) -> None:
         return
     lines = folder.log.read_bytes()[log_start:].decode(errors="replace").splitlines()
     if driver.returncode == USER_ERROR_STATUS:
-        raise UserError(lines[-1].removeprefix("error: ") if lines else _mute(folder))
+        # Threads that end with the driver may have the last word.
+        told = [line for line in lines if line.startswith("error: ")]
+        raise UserError(told[-1].removeprefix("error: ") if told else _mute(folder))
     tail = "\n".join(lines[-15:])
     raise ReproduceError(
         f"{run.name} failed: its driver ended with {exit_text(driver.returncode)}. Finished units "

@@ -15,7 +15,10 @@ YOUNG_SECONDS = 30.0
 """A role that dies sooner than this after its restart was not helped by it."""
 
 YOUNG_DEATHS = 3
-"""So many young deaths of one role, or failed restarts in a row, end the run."""
+"""So many young deaths of one role end the run."""
+
+START_ATTEMPTS = 6
+"""So many failed starts in a row do; each of several roles may die during one."""
 
 
 class Supervisor:
@@ -73,7 +76,7 @@ class Supervisor:
             except ServerDied:
                 failures += 1
                 late = failures > 1 and self._clock() - begun > YOUNG_SECONDS
-                if late or failures == YOUNG_DEATHS:
+                if late or failures == START_ATTEMPTS:
                     raise
                 self._note(self._runtime.deaths())
             else:

@@ -16,8 +16,8 @@ from experiments.cli import readme
 from experiments.cli.main import main
 from experiments.errors import SpecError
 from experiments.paths import CHECKOUT, PICTURES, README, Artifacts, RunFolder
-from experiments.runner.plan import planned
-from experiments.specs.load import approaches_of, figures, run_spec
+from experiments.runner.plan import plan
+from experiments.specs.load import figures
 from tests.analysis.synthetic_runs import STANDALONE_S, typical, write_run
 
 
@@ -94,15 +94,12 @@ def built(scale: str, drop: str = "") -> None:
     """Figures of a scale as their notebooks would leave them, from made-up runs."""
     for row in figures().values():
         folders = []
-        for experiment in row.experiments:
-            for approach in approaches_of(experiment):
-                if approach.id == drop:
-                    continue
-                spec = run_spec(experiment, approach.id, scale)
-                folder = planned(spec).folder.root
-                if not folder.exists():
-                    write_run(folder, spec, typical(spec, STANDALONE_S))
-                folders.append(folder)
+        for run in plan(row.experiments, scale):
+            if run.spec.approach == drop:
+                continue
+            if not run.folder.root.exists():
+                write_run(run.folder.root, run.spec, typical(run.spec, STANDALONE_S))
+            folders.append(run.folder.root)
         parameters = notebooks.Parameters(scale, tuple(folders))
         files = parameters.files(row.id)
         files.folder.mkdir(parents=True, exist_ok=True)

@@ -77,8 +77,11 @@ def finished_units(events: list[Event]) -> list[tuple[int | None, int | None, st
     return [(e.model, e.partition, e.detail["kind"]) for e in events if e.kind == "unit_finished"]
 
 
-@pytest.mark.parametrize("approach", OWN)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("approach", "number"),
+    # Drivers of all approaches are killed in tests/faults/test_kills.py.
+    [*((each, signal.SIGINT) for each in OWN), (OWN[0], signal.SIGKILL)],
+)
 def test_an_interrupted_run_goes_on(approach: str, number: signal.Signals) -> None:
     wanted = planned(spec(approach, seed=int(number)))
     arguments = [sys.executable, "-c", RUN, json.dumps(wanted.spec.to_json())]

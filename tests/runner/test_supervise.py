@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.errors import EnvironmentFault, ServerDied
-from experiments.runner.supervise import YOUNG_DEATHS, YOUNG_SECONDS, Supervisor
+from experiments.runner.supervise import START_ATTEMPTS, YOUNG_DEATHS, YOUNG_SECONDS, Supervisor
 from experiments.specs.topology import SCHEDULER, WORKER, Topology
 from experiments.telemetry.journal import Journal, read
 
@@ -115,7 +115,7 @@ def test_a_restart_that_fails_of_another_death_is_tried_again(watched: Watched) 
 def test_a_restart_that_keeps_failing_ends_the_run(watched: Watched) -> None:
     watched.runtime.die(KEY)
     watched.runtime.failures = [ServerDied(f"attempt {n}") for n in range(1, 10)]
-    with pytest.raises(ServerDied, match=f"attempt {YOUNG_DEATHS}"):
+    with pytest.raises(ServerDied, match=f"attempt {START_ATTEMPTS}"):
         watched.supervisor.look()
     assert not watched.recorded()
 

@@ -26,7 +26,13 @@ from experiments.runtime import local
 from experiments.runtime.local import LocalRuntime
 from experiments.runtime.process import leftovers
 from experiments.specs.secrets import Secrets
-from experiments.specs.topology import SCHEDULER, SEGMENT, WORKER
+from experiments.specs.topology import (
+    EVERY_NODE_ROLES,
+    FIRST_NODE_ROLES,
+    SCHEDULER,
+    SEGMENT,
+    WORKER,
+)
 from experiments.warehouse.cluster import Cluster
 from experiments.warehouse.dialect import Segment
 
@@ -64,7 +70,8 @@ def runs(pid: int) -> bool:
 def test_a_topology_has_distinct_ports_and_private_secrets(runtime: LocalRuntime) -> None:
     topology = runtime.make_topology("eight", 8, 2)
     ports = [port for node in topology.nodes for port in node.ports.values()]
-    assert len(ports) == len(set(ports)) == 18
+    every, first = len(EVERY_NODE_ROLES), len(FIRST_NODE_ROLES)
+    assert len(ports) == len(set(ports)) == first + 8 * every
     assert topology.workers == 8
     assert topology.threads == 2
     assert topology.secrets.stat().st_mode & 0o777 == 0o700
