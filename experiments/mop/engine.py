@@ -131,6 +131,7 @@ class Engine:
             self._policy.arrange(epoch, self._models, self._workers),
             finished=self._progress.trained[epoch],
             times=self._progress.times,
+            clock=lambda: self._clock() / 1e9,
         )
         self._carry_out(board, self._policy, lambda _: "train")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from experiments.errors import ReproduceError
 from experiments.mop.policy import Policy
-from experiments.mop.state import Board
+from experiments.mop.state import Board, EpochState
 from experiments.mop.unit import Unit
 
 
@@ -40,7 +40,7 @@ def drive(
         if not board.running:
             break
         board.finish(*wait())
-    _require_done(board, policy)
+    require_done(board, policy)
 
 
 def drive_batches(
@@ -72,10 +72,11 @@ def drive_batches(
             break
         for unit, seconds in zip(batch, carry_out(batch), strict=True):
             board.finish(unit, seconds)
-    _require_done(board, policy)
+    require_done(board, policy)
 
 
-def _require_done(board: Board, policy: Policy) -> None:
+def require_done(board: EpochState, policy: Policy) -> None:
+    """A :class:`ReproduceError` if anything is pending."""
     if board.pending:
         raise ReproduceError(
             f"policy {policy.name!r} is stuck: nothing runs and it chooses nothing, but "

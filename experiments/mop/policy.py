@@ -117,11 +117,16 @@ class RoundRobinPolicy:
         return (self._position[unit.model] + unit.partition) % self._length
 
     def choose(self, state: EpochState) -> Unit | None:
-        unit = next(iter(state.pending), None)
+        first = next(iter(state.pending), None)
         running = next(iter(state.running.values()), None)
-        if unit is None or (running is not None and self.turn(running) != self.turn(unit)):
+        if first is None or (running is not None and self.turn(running) != self.turn(first)):
             return None
-        return unit
+        for unit in state.pending:
+            if self.turn(unit) != self.turn(first):
+                break
+            if unit.partition in state.idle:
+                return unit
+        return None
 
 
 class LongestFirstPolicy:

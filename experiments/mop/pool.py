@@ -37,10 +37,7 @@ class Pool(Board):
         """More to do. A model's units of training are finished before its evaluations are added."""
         for unit in units:
             (self._evaluations.add if kind == "valid" else self._evaluations.discard)(unit)
-            self._pending[unit] = None
-            self._of[unit.worker][unit.model] = unit
-            self._grid[unit.worker, unit.model] = True
-            self._left[unit.model] += 1
+            self._put(unit)
             self._sort(unit.worker)
             if unit.worker not in self._running and unit.worker not in self._idle:
                 insort(self._idle, unit.worker)

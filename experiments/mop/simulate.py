@@ -1,12 +1,14 @@
 """The model hopper on a virtual clock: the policies and the loop that run, nothing to wait for.
 
-Units take the seconds they are said to take. Workers may differ, go away and come back; a unit that
-was running on one that went away starts again when it is back, as in a run.
+Units take the seconds they are said to take. Workers may differ, go away and come back; a unit
+that was running on one that went away starts again when it is back, as in a run. Partitions with
+replicas, whose units need not wait for that, are :mod:`experiments.mop.replicas`.
 """
 
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,11 +26,12 @@ from experiments.specs.model import ModelConfig
 
 
 class Ran(NamedTuple):
-    """A unit on the virtual clock: its last start and its end, in seconds."""
+    """A unit on the virtual clock: its last start and its end, in seconds, and on which worker."""
 
     start: float
     end: float
     unit: Unit
+    worker: int
 
 
 class Absence(NamedTuple):
@@ -53,6 +56,19 @@ class Workload:
     seconds: Floats
     start: Floats
     absences: Mapping[int, Sequence[Absence]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be; raises :class:`SpecError`."""
+        if not self.seconds.size:
+            raise SpecError(f"a workload of {self.models} models and {self.workers} workers")
+        if self.seconds.shape != (self.models, self.workers):
+            raise SpecError(f"units of {self.seconds.shape} for {self.workers} workers")
+        _require_positive("unit's seconds", self.seconds)
+        if not (self.start >= 0).all():
+            raise SpecError("a worker cannot be ready before the clock starts")
+        for absence in itertools.chain(*self.absences.values()):
+            if not 0 <= absence.worker < self.workers or not 0 <= absence.start < absence.end:
+                raise SpecError(f"no worker of {self.workers} can be away like {absence}")
 
     @classmethod
     def of(
@@ -85,15 +101,12 @@ class Workload:
         if not train.size or not speeds.size:
             raise SpecError(f"a workload of {train.size} models and {speeds.size} workers")
         hops, reads = np.asarray(hop, np.float64), np.asarray(data, np.float64)
-        for what, values in (("unit's seconds", train), ("worker's speed", speeds)):
-            if not (np.isfinite(values) & (values > 0)).all():
-                raise SpecError(f"a {what} must be positive and finite, not {values.tolist()}")
+        _require_positive("unit's seconds", train)
+        _require_positive("worker's speed", speeds)
         if min(hops.min(), reads.min(), start) < 0:
             raise SpecError("a hop, reading and starting take no less than 0 seconds")
         away: dict[int, list[Absence]] = {}
         for absence in sorted(absences):
-            if not 0 <= absence.worker < speeds.size or not 0 <= absence.start < absence.end:
-                raise SpecError(f"no worker of {speeds.size} can be away like {absence}")
             away.setdefault(absence.worker, []).append(absence)
         seconds = train[:, None] / speeds + np.broadcast_to(hops, train.shape)[:, None] + reads
         return cls(np.ascontiguousarray(seconds), np.full(speeds.size, float(start)), away)
@@ -191,6 +204,12 @@ def simulate(
     return clock.ran
 
 
+def _require_positive(what: str, values: Floats) -> None:
+    wrong = values[~(np.isfinite(values) & (values > 0))]
+    if wrong.size:
+        raise SpecError(f"a {what} must be positive and finite, not {wrong[0]:g}")
+
+
 def makespan(ran: Iterable[Ran]) -> float:
     """When the last unit ends, in seconds."""
     return max(each.end for each in ran)
@@ -213,7 +232,7 @@ class _Clock:
     def submit(self, unit: Unit) -> None:
         seconds = self._seconds[unit.model][unit.worker]
         start = self._start(unit, max(self._now, self._ready[unit.worker]), seconds)
-        self.ran.append(Ran(start, start + seconds, unit))
+        self.ran.append(Ran(start, start + seconds, unit, unit.worker))
         heapq.heappush(self._ends, (start + seconds, unit.worker, unit))
 
     def wait(self) -> tuple[Unit, float]:

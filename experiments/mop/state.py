@@ -135,6 +135,20 @@ class EpochState:
             workers[worker] = models[unit.model] = left
         return workers, models
 
+    def _take(self, unit: Unit) -> None:
+        """Out of what is pending."""
+        del self._pending[unit]
+        del self._of[unit.partition][unit.model]
+        self._grid[unit.partition, unit.model] = False
+        self._left[unit.model] -= 1
+
+    def _put(self, unit: Unit) -> None:
+        """Into what is pending, as the last."""
+        self._pending[unit] = None
+        self._of[unit.partition][unit.model] = unit
+        self._grid[unit.partition, unit.model] = True
+        self._left[unit.model] += 1
+
     def _fill(self, order: Iterable[Unit], finished: Container[Unit]) -> None:
         arranged = set()
         for unit in order:
@@ -194,10 +208,7 @@ class Board(EpochState):
             )
         if unit.model in self._busy:
             raise InvariantViolation(f"isolation: {unit} was chosen while the model is elsewhere")
-        del self._pending[unit]
-        del self._of[unit.worker][unit.model]
-        self._grid[unit.worker, unit.model] = False
-        self._left[unit.model] -= 1
+        self._take(unit)
         self._idle.remove(unit.worker)
         self._running[unit.worker] = unit
         self._since[unit.worker] = self._clock()
