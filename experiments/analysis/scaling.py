@@ -226,7 +226,7 @@ def figure(
 
 def _shown(runs: Sequence[Run], evidence: str) -> str:
     if evidence == "reference":
-        return "the paper's"
+        return "paper"
     emulation = next(run for run in runs if run.evidence == evidence).spec.emulation
     return evidence if emulation is None else f"{evidence} {emulation.device}"
 
