@@ -21,9 +21,9 @@ GOAL = 0.05
 """How far apart two kinds of evidence should be at most."""
 
 _PAIRS: Mapping[str, str] = {
-    "device": "emulated over simulated",
-    "own": "emulated over simulated with its overhead",
-    "measured": "measured over emulated",
+    "device": "emulated / simulated",
+    "own": "emulated / simulated with overhead",
+    "measured": "measured / emulated",
 }
 _MARKERS = "os^DvPX*"
 _SYNCHRONOUS = "round_robin"
@@ -121,14 +121,14 @@ def figure(
         if (ratios["approach"] == name).any()
     }
     panels = [
-        _plot(part, str(experiment), _PAIRS[str(pair)])
+        _plot(part, f"{_PAIRS[str(pair)]} · {experiment}")
         for (pair, experiment), part in ratios.groupby(["pair", "experiment"], sort=False)
     ]
-    panels.sort(key=lambda plot: plot.up)
+    panels.sort(key=lambda plot: plot.title)
     rows = [panels[first : first + 3] for first in range(0, len(panels), 3)]
     apart = ratios.assign(apart=(ratios["ratio"] - 1).abs())
     within = apart.groupby("pair")["apart"].agg(lambda each: (each <= GOAL).mean())
-    told = ", ".join(f"{_PAIRS[str(pair)]} {share:.0%}" for pair, share in within.items())
+    told = ", ".join(f"{share:.0%} of {_PAIRS[str(pair)]}" for pair, share in within.items())
     scale = runs[0].spec.scale
     return plots.draw(
         f"Fidelity · What emulation and simulation are worth, {scale} scale",
@@ -147,10 +147,10 @@ def figure(
     )
 
 
-def _plot(part: pd.DataFrame, experiment: str, up: str) -> plots.Plot:
+def _plot(part: pd.DataFrame, title: str) -> plots.Plot:
     lines = [
         plots.Line(str(approach), list(own["workers"]), list(own["ratio"]))
         for approach, own in part.groupby("approach", sort=False)
     ]
     ticks = sorted({int(workers) for workers in part["workers"]})
-    return plots.Plot(experiment, "workers", up, lines, ticks, level=(1.0, ""))
+    return plots.Plot(title, "workers", "ratio", lines, ticks, level=(1.0, ""), from_zero=False)
