@@ -9,7 +9,7 @@ panel of the paper has two million units.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,12 +47,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Panel:
-    """What the release found for one setting, for 1, 2, … workers.
+    """What is found for one setting, for some numbers of workers.
 
     Attributes
     ----------
-    synchronous, asynchronous : float64 [workers], makespans of an epoch.
-    speed_up, theory : float64 [workers], of asynchronous over synchronous.
+    synchronous, asynchronous : float64 [numbers of workers], makespans of an epoch.
+    speed_up, theory : float64 [numbers of workers], of asynchronous over synchronous.
     bound : the paper's eta.
     slow_models : how many were drawn.
     """
@@ -80,25 +80,49 @@ FIGURE_11A = (Setting(48, 0.8, 7.942693044033185, 8, exact=True),)
 
 
 def panels(settings: Sequence[Setting], seed: int = SEED) -> Iterator[Panel]:
-    """Panels of one notebook cell, in order; other seeds give other draws of the same settings."""
+    """Panels of one notebook cell, in order, for 1, 2, … workers."""
     draws = np.random.RandomState(seed)
     shuffles = random.Random(seed)
     for setting in settings:
         seconds = _workload(setting, draws, shuffles)
         counts = range(1, setting.workers + 1)
-        synchronous = np.array([_synchronous(seconds, workers) for workers in counts])
-        asynchronous = np.array([_asynchronous(seconds, w, shuffles) for w in counts])
-        mean = float(seconds.mean())
-        theory = [speed_up(w, setting.share, FAST, setting.slow, mean) for w in counts]
-        yield Panel(
-            setting,
-            synchronous,
-            asynchronous,
-            synchronous / asynchronous,
-            np.array(theory),
-            speed_up_bound(setting.slow, mean),
-            int((seconds != FAST).sum()),
-        )
+
+        def shuffled(units: int) -> Ints:
+            pairs = list(range(units))
+            shuffles.shuffle(pairs)
+            return np.array(pairs)
+
+        yield _panel(setting, seconds, counts, shuffled)
+
+
+def another(setting: Setting, counts: Sequence[int], seed: int) -> Panel:
+    """A draw of a setting from a stream of its own, for some numbers of workers."""
+    stream = np.random.default_rng(seed)
+    if setting.exact:
+        fast = np.arange(setting.models) < round(setting.models * setting.share)
+    else:
+        fast = stream.random(setting.models) < setting.share
+    seconds = stream.permutation(np.where(fast, FAST, setting.slow))
+    return _panel(setting, seconds, counts, stream.permutation)
+
+
+def _panel(
+    setting: Setting, seconds: Floats, counts: Sequence[int], shuffled: Callable[[int], Ints]
+) -> Panel:
+    synchronous = np.array([_synchronous(seconds, workers) for workers in counts])
+    asynchronous = np.array(
+        [_scan(shuffled(len(seconds) * workers), seconds, workers) for workers in counts]
+    )
+    mean = float(seconds.mean())
+    return Panel(
+        setting,
+        synchronous,
+        asynchronous,
+        synchronous / asynchronous,
+        np.array([speed_up(w, setting.share, FAST, setting.slow, mean) for w in counts]),
+        speed_up_bound(setting.slow, mean),
+        int((seconds != FAST).sum()),
+    )
 
 
 def _workload(setting: Setting, draws: np.random.RandomState, shuffles: random.Random) -> Floats:
@@ -118,12 +142,6 @@ def _synchronous(seconds: Floats, workers: int) -> float:
     """Makespan with a barrier: worker i's list is the models' rotated right by i."""
     rotations = [np.roll(seconds, worker) for worker in range(workers)]
     return float(np.max(rotations, axis=0).sum())
-
-
-def _asynchronous(seconds: Floats, workers: int, shuffles: random.Random) -> float:
-    pairs = list(range(len(seconds) * workers))
-    shuffles.shuffle(pairs)
-    return float(_scan(np.array(pairs), seconds, workers))
 
 
 def _compiled(function: Any) -> Any:

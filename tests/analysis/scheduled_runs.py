@@ -30,7 +30,7 @@ def schedule(spec: RunSpec) -> list[Ran]:
         make_policy(spec.policy, spec.seed), workload, barrier=spec.policy == "round_robin"
     )
     by = spec.emulation.speedup
-    return [Ran(each.start / by, each.end / by, each.unit) for each in ran]
+    return [each._replace(start=each.start / by, end=each.end / by) for each in ran]
 
 
 def run(spec: RunSpec, name: str, ran: list[Ran], *, stretch: float = 1.0, state: int = 4) -> Run:

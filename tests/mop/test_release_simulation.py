@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from experiments.analysis import reference
 from experiments.mop.policy import RandomPolicy
 from experiments.mop.release_simulation import (
     FIGURE_11A,
@@ -17,48 +16,63 @@ from experiments.mop.release_simulation import (
     Setting,
     _scan,
     _synchronous,
+    another,
     panels,
 )
 from experiments.mop.simulate import Workload, makespan, simulate
 
-REFERENCE = json.loads((Path(__file__).parent / "release_simulation.json").read_text())
+PAPER = reference.load()
+BOUNDS = PAPER["16-bounds"]
 
 
 @pytest.fixture(scope="module")
-def figure_16() -> dict[str, Panel]:
-    return dict(zip("ABCDE", panels(FIGURE_16), strict=True))
+def drawn() -> dict[str, Panel]:
+    """Every panel of Figure 16, and Figure 11A."""
+    return {**dict(zip("ABCDE", panels(FIGURE_16), strict=True)), "11A": next(panels(FIGURE_11A))}
 
 
-@pytest.mark.parametrize("name", list(REFERENCE["figure_16"]))
-def test_figure_16_is_the_releases(figure_16: dict[str, Panel], name: str) -> None:
-    panel, printed = figure_16[name], REFERENCE["figure_16"][name]
-    at = np.array(REFERENCE["workers"]) - 1
-    assert panel.bound == pytest.approx(printed["eta"], abs=1e-6)
-    if "udaf" in printed:
-        assert panel.slow_models == printed["slow"]
-        assert panel.synchronous[at].tolist() == printed["udaf"]
-        assert panel.asynchronous[at].tolist() == printed["ctq"]
+def given(figure: str, row: str) -> dict[int, float]:
+    """What the paper has of a row, by number of workers."""
+    paper = PAPER[figure]
+    values = zip(paper.columns, paper.rows[row], strict=True)
+    return {int(workers): value for workers, value in values if value is not None}
 
 
-@pytest.mark.parametrize("name", list(REFERENCE["drawn"]))
-def test_the_papers_curves_are_these(figure_16: dict[str, Panel], name: str) -> None:
-    drawn = REFERENCE["drawn"][name]
-    panel = figure_16[name]
-    for kind, found in (("simulation", panel.speed_up), ("theory", panel.theory)):
-        if kind in drawn:
-            values = drawn[kind]
-            assert found[: len(values)] == pytest.approx(values, abs=0.0011)
+@pytest.mark.parametrize("row", PAPER["16-makespans"].rows)
+def test_makespans_of_figure_16_are_the_releases(drawn: dict[str, Panel], row: str) -> None:
+    panel, approach = row.split()
+    found = drawn[panel].synchronous if approach == "UDAF" else drawn[panel].asynchronous
+    for workers, printed in given("16-makespans", row).items():
+        assert found[workers - 1] == printed
 
 
-def test_figure_11a_is_the_releases() -> None:
-    (panel,) = panels(FIGURE_11A)
-    printed = REFERENCE["figure_11a"]
-    assert panel.slow_models == 10
-    assert panel.synchronous == pytest.approx(printed["udaf"], abs=1e-4)
-    assert panel.asynchronous == pytest.approx(printed["ctq"], abs=1e-4)
-    assert panel.speed_up == pytest.approx(printed["sim"], abs=1e-5)
-    assert panel.theory == pytest.approx(printed["theory"], abs=1e-5)
-    assert panel.bound == pytest.approx(printed["eta"], abs=1e-5)
+@pytest.mark.parametrize("row", PAPER["16"].rows)
+def test_the_papers_curves_are_these(drawn: dict[str, Panel], row: str) -> None:
+    panel, kind = row.split()
+    found = drawn[panel].speed_up if kind == "simulation" else drawn[panel].theory
+    for workers, read_off in given("16", row).items():
+        assert found[workers - 1] == pytest.approx(read_off, abs=0.0011)
+
+
+@pytest.mark.parametrize("name", BOUNDS.rows)
+def test_bounds_and_drawn_models_are_the_releases(drawn: dict[str, Panel], name: str) -> None:
+    digits = 1e-5 if name == "11A" else 1e-6
+    assert drawn[name].bound == pytest.approx(BOUNDS.value(name, "eta"), abs=digits)
+    if (slow := BOUNDS.value(name, "slow")) is not None:
+        assert drawn[name].slow_models == slow
+
+
+def test_figure_11a_is_the_releases(drawn: dict[str, Panel]) -> None:
+    panel = drawn["11A"]
+    for figure, row, found, digits in (
+        ("11a-makespans", "UDAF", panel.synchronous, 1e-4),
+        ("11a-makespans", "CTQ", panel.asynchronous, 1e-4),
+        ("11a", "simulation", panel.speed_up, 1e-5),
+        ("11a", "theory", panel.theory, 1e-5),
+    ):
+        printed = given(figure, row)
+        assert list(printed) == list(range(1, 9))
+        assert found == pytest.approx(list(printed.values()), abs=digits)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -86,3 +100,21 @@ def test_panels_depend_on_those_before_them() -> None:
     assert both[1].synchronous.tolist() != alone.synchronous.tolist()
     (other,) = panels([replace(small[0], exact=True)], seed=1)
     assert other.slow_models == 4
+
+
+@pytest.mark.parametrize(
+    "setting", [Setting(40, 0.7, 20.0, 6), Setting(40, 0.8, 8.0, 6, exact=True)]
+)
+def test_another_draw_is_of_the_same_setting(setting: Setting) -> None:
+    """Its streams are others; what is drawn and how it is scheduled is not."""
+    counts = (1, 3, 6)
+    draws = [another(setting, counts, seed) for seed in range(60)]
+    theirs = [next(panels([setting], seed)) for seed in range(60)]
+    at = [count - 1 for count in counts]
+    for name in ("slow_models", "synchronous", "asynchronous", "speed_up"):
+        ours = np.mean([getattr(each, name) for each in draws], axis=0)
+        expected = np.array([getattr(each, name) for each in theirs])
+        expected = expected if expected.ndim == 1 else expected[:, at]
+        spread = expected.std(axis=0) + 0.01 * expected.mean(axis=0)
+        assert (abs(ours - expected.mean(axis=0)) < 4 * spread / 60**0.5 * 2**0.5).all()
+    assert another(setting, counts, 3).speed_up.tolist() == draws[3].speed_up.tolist()
