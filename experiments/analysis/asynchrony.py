@@ -176,7 +176,8 @@ def figure_16(table: pd.DataFrame, papers: Mapping[str, Reference]) -> Figure:
     plotted = _plots(table)
     return plots.draw(
         "Fig 16 · MOP without barriers, models of two speeds · simulated",
-        "times as fast as with a barrier after each sub-epoch · a slow model's unit takes 20 times a fast one's · not emulated, not measured",
+        "times as fast as with a barrier after each sub-epoch · one epoch · "
+        "not emulated, not measured",
         [plotted[:3], plotted[3:]],
         _used(table),
         [_BAND_NOTE, *_paper_notes([papers["16"]])],
@@ -191,7 +192,7 @@ def figure_11(
     kind = runs[0].evidence if runs else ""
     if "emulated" in looks and kind == "measured":
         looks["emulated"] = _MEASURED_LOOK
-    shown = f"simulated, and {runs[0].shown} at {scale} scale (A)" if runs else "simulated"
+    shown = f"simulated and {kind}, {scale} scale" if runs else "simulated"
     return plots.draw(
         f"Fig 11 · MOP without barriers, models of two speeds · {shown}",
         _subtitle(runs),
@@ -222,9 +223,9 @@ def _subtitle(runs: Sequence[Run]) -> str:
         return "times as fast as with a barrier after each sub-epoch · panel A has no runs here"
     spec = runs[0].spec
     return (
-        f"times as fast as with barriers · runs: {count(len(spec.configs), 'model')} (the paper's: 48) · "
-        f"{spec.dataset.train_rows:,} training rows · "
-        f"{count(len({run.spec.seed for run in runs}), 'seed')}"
+        f"times as fast as with a barrier after each sub-epoch · A: {runs[0].shown}, "
+        f"{count(len(spec.configs), 'model')} (the paper's: 48), "
+        f"{spec.dataset.train_rows:,} rows, {count(len({run.spec.seed for run in runs}), 'seed')}"
     )
 
 

@@ -68,8 +68,8 @@ def test_points_of_runs_are_udaf_over_ctq_with_the_same_seed() -> None:
     assert (found["evidence"] == "emulated").all()
     figure = asynchrony.figure_11(table, runs, PAPERS, "smoke")
     check_words_fit(figure)
-    assert "emulated (p100, 80 times as fast) at smoke scale (A)" in words(figure)
-    assert "10 models (the paper's: 48)" in words(figure)
+    assert "simulated and emulated, smoke scale" in words(figure)
+    assert "A: emulated (p100, 80 times as fast), 10 models (the paper's: 48)" in words(figure)
 
 
 def test_runs_of_two_experiments_are_refused() -> None:
