@@ -38,7 +38,10 @@ class Look:
 
 @dataclass(frozen=True)
 class Line:
-    """Values over a number; ``low`` and ``high``, where given, are the seeds' extremes."""
+    """Values over a number; ``low`` and ``high``, where given, are the seeds' extremes.
+
+    They are drawn as a band, of a look without dash, which has points only, as whiskers.
+    """
 
     look: str
     places: Sequence[float]
@@ -140,10 +143,12 @@ def _panel(axes: Axes, plot: Plot, looks: Mapping[str, Look]) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     for line in plot.lines:
         look = looks[line.look]
-        if len(line.low):
+        if len(line.low) and look.dash:
             axes.fill_between(
                 line.places, line.low, line.high, color=look.colour, alpha=0.18, linewidth=0
             )
+        elif len(line.low):
+            axes.vlines(line.places, line.low, line.high, color=look.colour, linewidth=1.1)
         axes.plot(line.places, line.values, **_style(look))
     if plot.level is not None:
         value, text = plot.level
