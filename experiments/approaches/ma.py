@@ -7,13 +7,15 @@ and the next epoch starts from it everywhere. What is averaged: :mod:`experiment
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from experiments.approaches import calling
 from experiments.approaches.base import Trait
-from experiments.models.worker import VALID, spans_of
+from experiments.models.worker import spans_of
 from experiments.mop.idle import Timeline
-from experiments.mop.progress import Progress, Score, pool
+from experiments.mop.progress import Progress, Score
+from experiments.mop.unit import Kind
 from experiments.telemetry.journal import Journal, read
 from experiments.warehouse.call import Call, Message
 from experiments.warehouse.record import Step
@@ -53,7 +55,7 @@ class Approach(calling.CallingApproach):
         """Journal a call until it is done; what is finished is struck from ``rounds``."""
         while rounds:
             ((model, epoch),) = rounds[0]["entries"]
-            turn = _Turn(self.context.journal, progress, model, epoch)
+            turn = _Turn(self.context.journal, progress, self.context.evaluations, model, epoch)
             while not turn.over:
                 message = call.receive()
                 if message is None:
@@ -74,9 +76,17 @@ def _round(turn: tuple[int, int]) -> calling.Round:
 class _Turn:
     """One configuration's epoch in the journal."""
 
-    def __init__(self, journal: Journal, progress: Progress, model: int, epoch: int) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        progress: Progress,
+        evaluations: Sequence[Kind],
+        model: int,
+        epoch: int,
+    ) -> None:
         self.over = False
         self._journal = journal
+        self._evaluations = evaluations
         self._progress = progress
         self._model = model
         self._epoch = epoch
@@ -113,19 +123,17 @@ class _Turn:
             for gap in gaps:
                 self._journal.span(gap, worker=step.partition, model=step.model, epoch=step.epoch)
         calling.journal_finished(self._journal, message, self._started[step])
-        if step.kind == VALID:
-            score = Score.of(calling.result_of(message))
-            self._progress.note_scored(calling.unit_of(step), score)
+        for kind in self._evaluations:
+            if kind == step.kind:
+                score = Score.of(calling.result_of(message))
+                self._progress.note_scored(calling.unit_of(step), kind, score)
 
     def _end(self, now: int) -> None:
         if self._timeline is None:
             return
         for worker, gap in self._timeline.close(now):
             self._journal.span(gap, worker=worker, model=self._model, epoch=self._epoch)
-        if (self._epoch, self._model) not in self._progress.evaluated:
-            means: dict[str, Any] = pool(self._progress.scores[self._epoch, self._model]).detail()
-            self._journal.append(
-                "evaluated", model=self._model, epoch=self._epoch, split="valid", **means
-            )
+        for kind in self._evaluations:
+            self._progress.mark_evaluated(self._journal, self._model, self._epoch, kind)
         self._journal.append("epoch_finished", model=self._model, epoch=self._epoch)
         self.over = True

@@ -53,6 +53,7 @@ class Approach(calling.CallingApproach):
             store=InTheDatabase(),
             history=read(context.journal.path),
             evaluation=follower,
+            evaluations=context.evaluations,
             clock=follower.clock,
         )
         while rounds:

@@ -141,9 +141,29 @@ def experiments() -> Mapping[str, ExperimentRow]:
     }
 
 
-def protocols() -> Mapping[str, Protocol]:
-    """All protocols by name."""
-    return {name: Protocol.from_row(name, row) for name, row in _read("protocols").items()}
+def protocols(approach: str | None = None) -> Mapping[str, Protocol]:
+    """All protocols by name, as they are for an approach.
+
+    What is for some approaches only is off where none is named.
+
+    Raises
+    ------
+    SpecError
+        A row is wrong, names an approach that does not exist, or is like none before it.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for name, own in _read("protocols").items():
+        like = own.get("like")
+        if like is not None and like not in rows:
+            raise SpecError(
+                f"protocols.toml: {name}.like = {like!r}: there is no such row above it"
+            )
+        rows[name] = {**rows.get(like, {}), **{k: v for k, v in own.items() if k != "like"}}
+        for value in own.values():
+            for each in value if isinstance(value, list) else ():
+                if each not in approaches():
+                    raise nearest(f"approach in protocols.toml's {name}", each, approaches())
+    return {name: Protocol.from_row(name, row, approach) for name, row in rows.items()}
 
 
 def approaches_of(experiment: str, scale: str | None = None) -> tuple[ApproachRow, ...]:
@@ -262,7 +282,7 @@ def run_spec(
         experiment=experiment,
         approach=approach,
         scale=scale,
-        protocol=protocols()[protocol],
+        protocol=protocols(approach)[protocol],
         workers=count,
         seed=seed,
         epochs=at_scale["epochs"],
