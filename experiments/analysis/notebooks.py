@@ -25,7 +25,7 @@ from experiments.errors import ReproduceError, SpecError
 from experiments.files import write_atomically
 from experiments.paths import CHECKOUT, NOTEBOOKS, PACKAGE, SPECS, Artifacts, RunFolder
 
-_CODE = (PACKAGE / "analysis", PACKAGE / "specs", PACKAGE / "telemetry")
+_CODE = tuple(PACKAGE / room for room in ("analysis", "specs", "telemetry", "mop"))
 _LIBRARIES = ("matplotlib", "pandas")
 _CELL_TIMEOUT_S = 600
 

@@ -331,10 +331,11 @@ def _wanted(options: argparse.Namespace) -> tuple[list[str], list[str]]:
         return list(experiments()), [
             row.id for row in known.values() if not (options.device and row.learning)
         ]
+    asked = {*(options.experiment or ())}
     drawn = [
         row.id
         for row in known.values()
-        if (row.id in named or set(row.experiments) <= set(options.experiment or ()))
+        if (row.id in named or (row.experiments and {*row.experiments} <= asked))
         and not (options.device and row.learning)
     ]
     wanted = list(dict.fromkeys([*experiments_for(drawn), *(options.experiment or ())]))

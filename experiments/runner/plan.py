@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import itertools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,11 @@ from experiments.runner import fingerprint, spark
 from experiments.search import registry
 from experiments.specs import devices
 from experiments.specs.load import (
+    ApproachRow,
     LeftOut,
+    approaches,
     approaches_of,
+    axes,
     experiments,
     figures,
     nearest,
@@ -99,7 +102,8 @@ def plan(
     Parameters
     ----------
     device, speedup : emulate, and how much faster than the device.
-    repeat : every run with so many seeds, from ``seed`` upwards.
+    repeat : every run with so many seeds, from ``seed`` upwards, or with as many as the experiment
+        has if those are more.
     fresh : whatever lies in ``artifacts/`` of these runs is to be done again.
     spark_master : address of the Spark cluster to use; by default each run on Spark has its own.
     """
@@ -107,16 +111,16 @@ def plan(
     for experiment in experiment_ids:
         if experiment not in experiments():
             raise nearest("experiment", experiment, experiments())
-        leaders: dict[int, str] = {}
-        for row, number in itertools.product(approaches_of(experiment, scale), range(repeat)):
+        leaders: dict[tuple[int, int], str] = {}
+        for row, count, own, number in _points(experiment, scale, workers, policy, repeat):
             spec = run_spec(
                 experiment,
                 row.id,
                 scale,
                 protocol=protocol,
-                workers=workers,
+                workers=count,
                 seed=seed + number,
-                policy=policy,
+                policy=own,
                 searcher=searcher,
                 device=device,
                 speedup=speedup,
@@ -126,16 +130,29 @@ def plan(
             _check(spec)
             if spark_master and spark.is_on(row.id):
                 spec = replace(spec, spark_master=spark_master)
-            runs.append(planned(_following(spec, leaders.get(number)), fresh=fresh))
-            leaders.setdefault(number, runs[-1].name)
-    if not runs:
+            leader = leaders.get((count, number))
+            runs.append(planned(_following(spec, leader), fresh=fresh))
+            leaders.setdefault((count, number), runs[-1].name)
+    if experiment_ids and not runs:
         raise SpecError(f"no approach takes part in {', '.join(experiment_ids)}")
-    if speedup is not None and all(run.spec.emulation is None for run in runs):
+    if runs and speedup is not None and all(run.spec.emulation is None for run in runs):
         raise SpecError(
             f"--speedup {speedup:g}: only emulated runs wait for a clock; name a device with "
             f"--device ({', '.join(devices.names())}), or leave it out"
         )
     return runs
+
+
+def _points(
+    experiment: str, scale: str, workers: int | None, policy: str | None, repeat: int
+) -> Iterator[tuple[ApproachRow, int, str | None, int]]:
+    """Approach, number of workers, policy and number of the seed of an experiment's runs."""
+    differ = axes(experiment, scale)
+    counts = differ.workers if workers is None else (workers,)
+    for row, count in itertools.product(approaches_of(experiment, scale), counts):
+        policies = differ.policies if policy is None and row.policy is None else (policy,)
+        for own, number in itertools.product(policies, range(max(repeat, differ.seeds))):
+            yield row, count, own, number
 
 
 def is_package(approach: str) -> bool:
@@ -163,6 +180,8 @@ def planned(spec: RunSpec, *, fresh: bool = False) -> PlannedRun:
     """A run and how far it is, from what lies in ``artifacts/``."""
     parts = fingerprint.parts(spec)
     identity = f"{spec.experiment}-{spec.approach}-{spec.scale}-w{spec.workers}-s{spec.seed}"
+    if spec.policy != (approaches()[spec.approach].policy or experiments()[spec.experiment].policy):
+        identity = f"{identity}-{spec.policy.partition(':')[0]}"
     if spec.protocol.name != "equal":
         identity = f"{identity}-{spec.protocol}"
     if spec.emulation is not None:

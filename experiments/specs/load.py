@@ -85,6 +85,11 @@ class ExperimentRow:
     place: str
     table: Mapping[str, Any]
 
+    @property
+    def policy(self) -> str:
+        """The scheduler of approaches that have none of their own."""
+        return str(self.table["policy"])
+
 
 def nearest(kind: str, name: str, known: Iterable[str]) -> SpecError:
     """The error for an unknown name: says what is near it and what there is."""
@@ -166,6 +171,32 @@ def protocols(approach: str | None = None) -> Mapping[str, Protocol]:
     return {name: Protocol.from_row(name, row, approach) for name, row in rows.items()}
 
 
+@dataclass(frozen=True)
+class Axes:
+    """What the runs of an experiment at a scale differ in, beside the approach.
+
+    Attributes
+    ----------
+    workers : numbers of workers; one unless the experiment is about them.
+    policies : schedulers of approaches that have none of their own; ``None`` is the experiment's.
+    seeds : how many, from the one asked for upwards.
+    """
+
+    workers: tuple[int, ...]
+    policies: tuple[str | None, ...]
+    seeds: int
+
+
+def axes(experiment: str, scale: str) -> Axes:
+    """What the experiment's table says that its runs at a scale differ in."""
+    at_scale = experiments()[experiment].table[scale]
+    return Axes(
+        workers=tuple(at_scale.get("workers", (SCALES[scale],))),
+        policies=tuple(at_scale.get("policies", (None,))),
+        seeds=at_scale.get("seeds", 1),
+    )
+
+
 def approaches_of(experiment: str, scale: str | None = None) -> tuple[ApproachRow, ...]:
     """The approaches that take part in an experiment, at a scale or at any; in the file's order."""
     absent = {each.approach for each in left_out(experiment, scale)} if scale else set()
@@ -182,8 +213,8 @@ def left_out(experiment: str, scale: str) -> tuple[LeftOut, ...]:
 def grid(experiment: str, scale: str, *, small: bool = True) -> tuple[ModelConfig, ...]:
     """The model configs of an experiment at a scale.
 
-    The Cartesian product in the grid's order, then stably sorted by batch size and architecture as
-    in the release.
+    The Cartesian product in the grid's order, or that of each of its ``grids`` as often as it has
+    ``copies``; then stably sorted by batch size and architecture as in the release.
 
     Parameters
     ----------
@@ -191,13 +222,18 @@ def grid(experiment: str, scale: str, *, small: bool = True) -> tuple[ModelConfi
     """
     table = experiments()[experiment].table
     at_scale = table[scale]
-    axes = {**table["grid"], **at_scale.get("grid", {})}
+    if "grid" in table:
+        grids = [{**table["grid"], **at_scale.get("grid", {})}]
+    else:
+        grids = at_scale.get("grids", table["grids"])
     stand_ins = at_scale.get("architectures", {}) if small else {}
     configs = [
         ModelConfig(stand_ins.get(architecture, architecture), rate, regularization, batch)
+        for each in grids
         for architecture, rate, regularization, batch in itertools.product(
-            *(axes[name] for name in HYPERPARAMETERS)
+            *(each[name] for name in HYPERPARAMETERS)
         )
+        for _ in range(each.get("copies", 1))
     ]
     configs.sort(key=lambda config: config.batch_size)
     configs.sort(key=lambda config: config.architecture)
@@ -268,7 +304,7 @@ def run_spec(
         raise nearest("scale", scale, SCALES)
     if protocol not in protocols():
         raise nearest("protocol", protocol, protocols())
-    count = SCALES[scale] if workers is None else workers
+    count = axes(experiment, scale).workers[0] if workers is None else workers
     if not 1 <= count <= 8:
         raise SpecError(f"--workers {count}: a cluster has 1 to 8 workers")
     table = experiments()[experiment].table
@@ -286,7 +322,7 @@ def run_spec(
         workers=count,
         seed=seed,
         epochs=at_scale["epochs"],
-        policy=policy or approaches()[approach].policy or table["policy"],
+        policy=policy or approaches()[approach].policy or experiments()[experiment].policy,
         dataset=dataset,
         configs=configs,
         search=searched,
