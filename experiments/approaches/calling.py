@@ -58,9 +58,20 @@ class CallingApproach:
 
 
 def fit_job(
-    context: RunContext, rounds: Sequence[Round], known: Iterable[Step], *, averages: bool
+    context: RunContext,
+    rounds: Sequence[Round],
+    known: Iterable[Step],
+    *,
+    averages: bool,
+    hop_epochs: int = 0,
 ) -> dict[str, Any]:
-    """The job of ``madlib.fit_multiple`` for what is left of a run."""
+    """The job of ``madlib.fit_multiple`` for what is left of a run.
+
+    Parameters
+    ----------
+    averages : whether these rounds average or hop.
+    hop_epochs : epochs in which models hop before they are averaged.
+    """
     spec = context.spec
     policy, _, source = spec.policy.partition(":")
     order = visits(read(Artifacts().run(source).journal)) if source else None
@@ -78,6 +89,7 @@ def fit_job(
         "seed": spec.seed,
         "rounds": list(rounds),
         "averages": averages,
+        "hop_epochs": hop_epochs,
         "evaluations": {"unit": [], "round": [], evaluated: context.evaluations},
         "policy": policy,
         "visits": order,

@@ -3,6 +3,9 @@
 Each configuration in turn is trained on all segments at once, from the same state, by one shipped
 statement per epoch; then the average by rows of what the segments learned is taken in the database,
 and the next epoch starts from it everywhere. What is averaged: :mod:`experiments.models.averaging`.
+
+Told ``hop_epochs`` it hops for so many epochs first, as UDAF does: the hybrid of the release's
+notebook, in which averaging takes over from Model Hopper Parallelism (Cerebro, CIDR 2021).
 """
 
 from __future__ import annotations
@@ -10,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from experiments.approaches import calling
+from experiments.approaches import calling, udaf
 from experiments.approaches.base import Trait
+from experiments.errors import SpecError
 from experiments.models.worker import spans_of
 from experiments.mop.idle import Timeline
 from experiments.mop.progress import Progress, Score
@@ -29,16 +33,32 @@ class Approach(calling.CallingApproach):
     def train(self) -> None:
         """Call, and journal what the database says until all configurations are done.
 
-        A grid is one call, a search one for each turn, since it waits for the turn's result.
+        A grid is one call, and one before it where it hops first; a search is one for each turn,
+        since it waits for the turn's result.
+
+        Raises
+        ------
+        SpecError
+            It is to hop in a search, or for more epochs than there are.
         """
         context, spec = self.context, self.context.spec
-        rounds = [] if context.search else [_round(turn) for turn in context.turns()]
+        hops = spec.settings.get("hop_epochs", 0)
+        if not 0 <= hops <= (0 if context.search else spec.epochs):
+            raise SpecError(f"hop_epochs = {hops}: 0 to {spec.epochs}, and 0 in a search")
+        rounds = udaf.rounds_of(context, hops)
+        averages = not rounds
         known = calling.known_steps(context.history)
 
         def job() -> dict[str, Any]:
-            return calling.fit_job(context, rounds, known, averages=True)
+            return calling.fit_job(context, rounds, known, averages=averages, hop_epochs=hops)
 
         self.call = Call(self.cluster, job)
+        if rounds:
+            calling.catch_up(self.call, context.journal, known)
+            udaf.run_rounds(*udaf.follow(context, self.call, known), rounds)
+            averages = True
+        if context.search is None:
+            rounds += [_round(turn) for turn in context.turns() if turn.epoch > hops]
         calling.catch_up(self.call, context.journal, known)
         progress = Progress(context.models, spec.workers)
         progress.read(read(context.journal.path))

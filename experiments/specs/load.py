@@ -179,11 +179,15 @@ class Axes:
     ----------
     workers : numbers of workers; one unless the experiment is about them.
     policies : schedulers of approaches that have none of their own; ``None`` is the experiment's.
+    protocols : those of each approach, where the experiment is about protocols; otherwise empty.
+    settings : what its approaches are told beside their own settings, a run each.
     seeds : how many, from the one asked for upwards.
     """
 
     workers: tuple[int, ...]
     policies: tuple[str | None, ...]
+    protocols: Mapping[str, tuple[str, ...]]
+    settings: tuple[Mapping[str, Any], ...]
     seeds: int
 
 
@@ -193,6 +197,8 @@ def axes(experiment: str, scale: str) -> Axes:
     return Axes(
         workers=tuple(at_scale.get("workers", (SCALES[scale],))),
         policies=tuple(at_scale.get("policies", (None,))),
+        protocols={key: tuple(names) for key, names in at_scale.get("protocols", {}).items()},
+        settings=tuple(at_scale.get("settings", ({},))),
         seeds=at_scale.get("seeds", 1),
     )
 
@@ -277,6 +283,7 @@ def run_spec(
     seed: int = 2018,
     policy: str | None = None,
     searcher: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     device: str | None = None,
     speedup: float | None = None,
 ) -> RunSpec:
@@ -288,6 +295,7 @@ def run_spec(
     Parameters
     ----------
     policy, searcher : instead of the experiment's own; grids have no use for a searcher.
+    settings : beside the approach's own.
     device, speedup : instead of the scale's own; a run without a device trains for real.
 
     Raises
@@ -326,7 +334,11 @@ def run_spec(
         dataset=dataset,
         configs=configs,
         search=searched,
-        settings={**approaches()[approach].settings, **approaches()[approach].at.get(scale, {})},
+        settings={
+            **approaches()[approach].settings,
+            **approaches()[approach].at.get(scale, {}),
+            **(settings or {}),
+        },
         emulation=_emulation(
             device,
             at_scale.get("speedup", 1.0) if speedup is None else speedup,

@@ -16,6 +16,7 @@ A job has
 ``rounds``               still to do, in order: {``number``, ``entries``: [[model, epoch], …]}; the
                          models of a round are trained for one epoch each, then evaluated
 ``averages``             whether a model is trained everywhere and averaged (MA) or hops (UDAF)
+``hop_epochs``           epochs in which models hopped before they are averaged
 ``policy``, ``visits``   which unit is next, for those that hop; ``visits`` is the order to replay
 ``evaluations``          kinds of evaluation at the end of every ``unit`` and every ``round``
 ``tables``               names the rows of each kind of unit for the segments' caches
@@ -269,12 +270,19 @@ class _Hopping(_Procedure):
 class _Averaging(_Procedure):
     """MA: a model is trained on all segments at once, then the average of what they learned is it.
 
-    The average after epoch e is version 2e, on one segment; version 2e - 1 is what each segment
-    learned in epoch e, on that segment.
+    The average after epoch e is version h + 2e, on one segment, and version h + 2e - 1 is what each
+    segment learned in epoch e, on that segment. Without hopping before, h is 0.
     """
 
     def oldest(self, model: int) -> int:
-        return max(version for version in self.record.versions(model) if version % 2 == 0)
+        hopped = self._average(self.job["hop_epochs"])
+        versions = self.record.versions(model)
+        return max(v for v in versions if v <= hopped or (v - hopped) % 2 == 0)
+
+    def _average(self, epoch: int) -> int:
+        """Version of the average after an epoch; of the last hop before the first."""
+        hops = int(self.job["hop_epochs"])
+        return hops * self.workers + 2 * (epoch - hops)
 
     def train(self, number: int, entries: Sequence[Entry]) -> None:
         for model, epoch in entries:
@@ -283,6 +291,6 @@ class _Averaging(_Procedure):
                 continue
             steps = [Step(TRAIN, model, segment, epoch) for segment in range(self.workers)]
             missing = [step for step in steps if step not in self.record]
-            self.batch(missing, {model: 2 * epoch - 2}, {})
+            self.batch(missing, {model: self._average(epoch - 1)}, {})
             parts = [[step.partition, self.record[step].report["rows"]] for step in steps]
-            self.batch([merge], {model: 2 * epoch - 1}, {"parts": parts})
+            self.batch([merge], {model: self._average(epoch) - 1}, {"parts": parts})

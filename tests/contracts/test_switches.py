@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from experiments.approaches.base import Trait, epoch_units, find, job
-from experiments.datasets import PreparedDataset, one_hot
+from experiments.datasets import SPLITS, PreparedDataset, one_hot
+from experiments.datasets.source import Split
 from experiments.models import codec
 from experiments.models.measures import Counts
 from experiments.models.session import Session
@@ -69,7 +70,9 @@ class Replay:
             state = self.session.dump(optimizer=keeps)
             yield state
 
-    def evaluated(self, model: int, state: bytes, split: str, partitions: Sequence[int]) -> Counts:
+    def evaluated(
+        self, model: int, state: bytes, split: Split, partitions: Sequence[int]
+    ) -> Counts:
         work = job(CONFIGS[model], self.dataset)["model"]
         self.session.load(work, state)
         self.session.evaluate_start(work)
@@ -78,7 +81,7 @@ class Replay:
         return self.session.evaluate_finish()
 
 
-def rows(dataset: PreparedDataset, split: str, partition: int) -> tuple[np.ndarray, np.ndarray]:
+def rows(dataset: PreparedDataset, split: Split, partition: int) -> tuple[np.ndarray, np.ndarray]:
     part = dataset.partition(split, partition)
     return np.array(part.x), one_hot(np.array(part.y), dataset.classes)
 
@@ -107,7 +110,7 @@ def test_what_does_not_hop_is_evaluated_as_it_is_after_the_epoch(approach: str) 
     done = run(approach)
     replay = Replay(done)
     for model in range(len(CONFIGS)):
-        for split in ("train", "valid"):
+        for split in SPLITS:
             whole = replay.evaluated(model, done.state(model), split, (0, 1))
             mark = marks(done)[model, done.run.spec.epochs, split].detail
             assert mark["loss"] == pytest.approx(whole.loss_sum / whole.rows, rel=1e-4)
@@ -127,7 +130,7 @@ def test_what_hops_is_evaluated_where_it_is_before_it_hops_on(approach: str) -> 
         for (epoch, partition), state in zip(
             order[model], replay.visited(model, order[model]), strict=True
         ):
-            for split in ("train", "valid"):
+            for split in SPLITS:
                 found = replay.evaluated(model, state, split, (partition,))
                 losses[epoch, split].rows += found.rows
                 losses[epoch, split].loss_sum += found.loss_sum
