@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 from experiments.specs.load import approaches, left_out
+from experiments.specs.model import RunSpec
 
 
 class ApproachLabel(Protocol):
@@ -89,3 +90,16 @@ def absences(experiments: Iterable[str], scale: str) -> list[str]:
 def count(number: int, noun: str) -> str:
     """A number and its noun: ``1 epoch``, ``2 epochs``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def emulation_notes(specs: Iterable[RunSpec]) -> tuple[str, ...]:
+    """What a reader must know of each emulated device, a sentence each."""
+    found = [spec.emulation for spec in specs if spec.emulation is not None]
+    seen = sorted({(each.device, each.speedup, each.state_fraction) for each in found})
+    return tuple(
+        f"Emulated: workers wait for a {device}, {speedup:g} times as fast as it is; databases, "
+        "processes, rows and states are real, so that what is not the device's counts as "
+        f"{speedup:g} times as much."
+        + (f" States have {fraction:.0%} of their size." if fraction < 1 else "")
+        for device, speedup, fraction in seen
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -107,10 +107,15 @@ def _read_object(path: Path) -> Mapping[str, Any]:
     return value
 
 
-def comparable(runs: Sequence[Run]) -> Run:
+def comparable(runs: Sequence[Run], apart: Collection[str] = ()) -> Run:
     """The first of ``runs``, after a check that one figure may show them all.
 
     They may differ in approach, policy and seed only, and no approach may have a seed twice.
+
+    Parameters
+    ----------
+    apart : what else the figure is about: ``workers``, ``policy`` or ``protocol``, of which an
+        approach may have several.
 
     Raises
     ------
@@ -124,14 +129,14 @@ def comparable(runs: Sequence[Run]) -> Run:
         different = [
             f"{key} ({mine!r} and {other!r})"
             for (key, mine), (_, other) in zip(_common(first), _common(run), strict=True)
-            if mine != other
+            if mine != other and key not in apart
         ]
         if different:
             raise SpecError(
                 f"one figure cannot show {first.name} and {run.name}: "
                 f"they differ in {', '.join(different)}"
             )
-    _refuse_doubles(runs)
+    _refuse_doubles(runs, apart)
     return first
 
 
@@ -183,10 +188,11 @@ def _device(run: Run) -> tuple[str, float, float] | None:
     return emulation.device, emulation.speedup, emulation.state_fraction
 
 
-def _refuse_doubles(runs: Sequence[Run]) -> None:
-    seen: dict[tuple[str, int], str] = {}
+def _refuse_doubles(runs: Sequence[Run], apart: Collection[str]) -> None:
+    seen: dict[tuple[object, ...], str] = {}
     for run in runs:
-        key = (run.spec.approach, run.spec.seed)
+        spec = run.spec
+        key = (spec.approach, spec.seed, *(str(getattr(spec, name)) for name in sorted(apart)))
         if key in seen:
             raise SpecError(
                 f"{seen[key]} and {run.name} are both {key[0]} with seed {key[1]}; "

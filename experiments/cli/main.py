@@ -35,6 +35,7 @@ EPILOG = """examples:
   python3 reproduce.py --experiment breakdown --fresh --seed 7
   python3 reproduce.py --test tests/mop -k random   some of the tests
   python3 reproduce.py --figure 9b --device p100 --speedup 100   wait for a P100 instead of training
+  python3 reproduce.py --gantt breakdown-ctq-smoke  who did what when, in a finished run
   python3 reproduce.py --readme --scale smoke       put the built figures into README.md
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
 
@@ -79,6 +80,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure this machine with the models of the figures or experiments named, "
         "for --device this",
+    )
+    what.add_argument(
+        "--gantt",
+        metavar="RUN",
+        help="draw who did what when in a finished run, and write it as a trace",
     )
     what.add_argument("--doctor", action="store_true", help="check this machine")
     what.add_argument(
@@ -197,6 +203,7 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.doctor, _doctor),
         (options.pilot, _pilot),
         (options.readme, _readme),
+        (options.gantt, _gantt),
         (options.clean, _clean),
         (options.list, _list),
         (options.plan, _plan),
@@ -282,6 +289,14 @@ def _readme(options: argparse.Namespace) -> int:
 
     _check(options)
     for path in rewrite(options.scale):
+        print(path)
+    return 0
+
+
+def _gantt(options: argparse.Namespace) -> int:
+    from experiments.cli.gantt import gantt
+
+    for path in gantt(options.gantt):
         print(path)
     return 0
 
