@@ -202,7 +202,9 @@ def planned(spec: RunSpec, *, fresh: bool = False) -> PlannedRun:
     """A run and how far it is, from what lies in ``artifacts/``."""
     parts = fingerprint.parts(spec)
     identity = f"{spec.experiment}-{spec.approach}-{spec.scale}-w{spec.workers}-s{spec.seed}"
-    if spec.policy != (approaches()[spec.approach].policy or experiments()[spec.experiment].policy):
+    of_experiment = experiments().get(spec.experiment)
+    own = approaches()[spec.approach].policy or (of_experiment and of_experiment.policy)
+    if own and spec.policy != own:
         identity = f"{identity}-{spec.policy.partition(':')[0]}"
     for setting, value in spec.settings.items():
         if setting not in approaches()[spec.approach].settings:

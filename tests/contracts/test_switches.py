@@ -139,9 +139,9 @@ def test_what_hops_is_evaluated_where_it_is_before_it_hops_on(approach: str) -> 
         np.testing.assert_allclose(weights, expected, atol=1e-6, rtol=1e-6)
         *_, kept = replay.visited(model, order[model], keeps=True)
         assert not np.allclose(weights, codec.decode(kept).weights, atol=1e-4)
-        for (epoch, split), counts in losses.items():
-            mark = marks(done)[model, epoch, split].detail
-            assert mark["loss"] == pytest.approx(counts.loss_sum / counts.rows, rel=1e-4)
+        for (epoch, each), counts in losses.items():
+            loss = marks(done)[model, epoch, each].detail["loss"]
+            assert loss == pytest.approx(counts.loss_sum / counts.rows, rel=1e-4)
 
 
 @pytest.mark.parametrize("approach", APPROACHES)
