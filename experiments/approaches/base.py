@@ -22,6 +22,7 @@ from experiments.search.registry import search_of
 from experiments.specs.emulation import EmulationSpec
 from experiments.specs.load import approaches, nearest
 from experiments.specs.model import ModelConfig, RunSpec
+from experiments.specs.protocol import Protocol as RunProtocol
 from experiments.specs.topology import Topology
 from experiments.telemetry.journal import Event, Journal
 
@@ -37,6 +38,13 @@ class Trait(enum.Enum):
     PACKAGE = "package"
     """A published system that is run as it is: it schedules by itself, and what is interrupted it
     cannot go on with, so that the run begins again."""
+
+
+_NOT_ITS_OWN = (
+    *("training_set_pass", "mid_epoch_validation"),
+    *("rebuild_on_hop", "reset_optimizer"),
+)
+"""Switches that reach into how an approach trains."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +171,18 @@ def evaluations(spec: RunSpec) -> tuple[Kind, ...]:
 def evaluates_units(spec: RunSpec) -> bool:
     """See :attr:`RunContext.evaluates_units`."""
     return spec.protocol.mid_epoch_validation and Trait.HOPS in find(spec.approach).traits
+
+
+def inability(approach: str, protocol: RunProtocol, *, emulated: bool) -> str | None:
+    """Why a run does without an approach; a package cannot do what ours can."""
+    if Trait.PACKAGE not in find(approach).traits:
+        return None
+    if emulated:
+        return "it trains by itself, and cannot wait for an emulated device"
+    wanted = [name for name in _NOT_ITS_OWN if getattr(protocol, name)]
+    if wanted:
+        return f"it trains by itself, without the {', '.join(wanted)} of protocol {protocol}"
+    return None
 
 
 def job(

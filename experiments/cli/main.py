@@ -230,12 +230,13 @@ def _reproduce(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace) -> int:
     from experiments.cli.listing import render_plan
-    from experiments.runner.plan import not_emulated
+    from experiments.runner.plan import unable
 
     _check(options)
     wanted, _ = _wanted(options)
     absent = [each for name in wanted for each in left_out(name, options.scale)]
-    absent += [e for name in wanted for e in not_emulated(name, options.scale, options.device)]
+    how = options.scale, options.protocol, options.device
+    absent += [each for name in wanted for each in unable(name, *how)]
     print(render_plan(_plan_runs(options, wanted), absent, as_json=options.json))
     return 0
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.approaches.base import Trait, find
+from experiments.approaches.base import Trait, find, inability
 from experiments.datasets import find_source
 from experiments.errors import DataError, SpecError
 from experiments.mop.policy import POLICIES
@@ -26,6 +26,7 @@ from experiments.specs.load import (
     experiments,
     figures,
     nearest,
+    protocols,
     run_spec,
 )
 from experiments.specs.model import RunSpec
@@ -126,7 +127,7 @@ def plan(
                 device=device,
                 speedup=speedup,
             )
-            if spec.emulation is not None and is_package(point.approach):
+            if inability(spec.approach, spec.protocol, emulated=spec.emulation is not None):
                 continue
             _check(spec)
             if spark_master and spark.is_on(point.approach):
@@ -182,13 +183,14 @@ def is_package(approach: str) -> bool:
     return Trait.PACKAGE in find(approach).traits
 
 
-def not_emulated(experiment: str, scale: str, device: str | None) -> list[LeftOut]:
-    """The approaches of an experiment that an emulated run of it does without."""
-    if not (device or experiments()[experiment].table[scale].get("device")):
-        return []
-    reason = "it trains by itself, and cannot wait for an emulated device"
-    rows = approaches_of(experiment, scale)
-    return [LeftOut(row.id, experiment, scale, reason) for row in rows if is_package(row.id)]
+def unable(experiment: str, scale: str, protocol: str, device: str | None) -> list[LeftOut]:
+    """The approaches of an experiment that its runs do without."""
+    emulated = bool(device or experiments()[experiment].table[scale].get("device"))
+    reasons = {
+        row.id: inability(row.id, protocols(row.id)[protocol], emulated=emulated)
+        for row in approaches_of(experiment, scale)
+    }
+    return [LeftOut(key, experiment, scale, reason) for key, reason in reasons.items() if reason]
 
 
 def _following(spec: RunSpec, leader: str | None) -> RunSpec:
