@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from experiments.specs.devices import THIS
 from experiments.specs.load import approaches, left_out
 from experiments.specs.model import RunSpec
 
@@ -96,10 +97,15 @@ def emulation_notes(specs: Iterable[RunSpec]) -> tuple[str, ...]:
     """What a reader must know of each emulated device, a sentence each."""
     found = [spec.emulation for spec in specs if spec.emulation is not None]
     seen = sorted({(each.device, each.speedup, each.state_fraction) for each in found})
-    return tuple(
-        f"Emulated: workers wait for a {device}, {speedup:g} times as fast as it is; databases, "
-        "processes, rows and states are real, so that what is not the device's counts as "
-        f"{speedup:g} times as much."
-        + (f" States have {fraction:.0%} of their size." if fraction < 1 else "")
-        for device, speedup, fraction in seen
-    )
+    return tuple(_emulation_note(*each) for each in seen)
+
+
+def _emulation_note(device: str, speedup: float, fraction: float) -> str:
+    waited = "as long as this machine took in its pilot" if device == THIS else f"for a {device}"
+    note = f"Emulated: workers wait {waited}"
+    if speedup != 1:
+        note += f", {speedup:g} times as fast as it is"
+    note += "; databases, processes, rows and states are real"
+    if speedup != 1:
+        note += f", so that what is not the device's counts as {speedup:g} times as much"
+    return note + (f". States have {fraction:.0%} of their size." if fraction < 1 else ".")

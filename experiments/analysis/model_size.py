@@ -136,7 +136,7 @@ def figure(
         _plot(part, name, f"{letter} · {_MEASURES[name][0]} ({whose})", f"{unit} per epoch")
         for part, whose, unit in (
             (sizes[ours], run.evidence, "seconds"),
-            (sizes[~ours], "the paper's", "hours"),
+            (sizes[~ours], "paper", "hours"),
         )
         for letter, name in zip("AB", _MEASURES, strict=True)
     ]

@@ -55,6 +55,7 @@ class Plot:
     ----------
     ticks : of the x axis; every place where none are given.
     level : a horizontal line and what it is, or nothing.
+    from_zero : whether a linear upward axis begins there.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Plot:
     log_across: bool = False
     log_up: bool = False
     level: tuple[float, str] | None = None
+    from_zero: bool = True
 
 
 def draw(
@@ -159,6 +161,6 @@ def _panel(axes: Axes, plot: Plot, looks: Mapping[str, Look]) -> None:
         axes.xaxis.set_major_locator(FixedLocator(list(plot.ticks)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(ScalarFormatter())
-    if not plot.log_up:
-        low, high = axes.get_ylim()
+    low, high = axes.get_ylim()
+    if plot.from_zero and not plot.log_up:
         axes.set_ylim(min(0.0, low), high * 1.06)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import operator
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Run:
     seconds : wall time of ``etl``, ``init`` and ``train``.
     events : every whole event of the journal, in the order written.
     restarts : how often a role that had died was started again.
+    pace : of an emulated run, what of its time was not the device's (``runner.pacing``).
     """
 
     name: str
@@ -41,6 +42,7 @@ class Run:
     seconds: Mapping[str, float]
     events: tuple[journal.Event, ...]
     restarts: int
+    pace: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:
@@ -84,7 +86,8 @@ def load(folder: Path) -> Run:
     if classes < 2:
         raise DataError(f"{names.result}: classes is {classes}, fewer than 2")
     restarts = sum(1 for _ in journal.read(names.restarts))
-    return Run(name, folder, spec, evidence, classes, seconds, events, restarts)
+    pace = dict(result.get("pace", {}))
+    return Run(name, folder, spec, evidence, classes, seconds, events, restarts, pace)
 
 
 def load_result(folder: Path) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -150,7 +151,8 @@ def _of_paper(
     ]
 
 
-def _simulated() -> list[dict[str, Any]]:
+@functools.cache
+def _simulated() -> tuple[dict[str, Any], ...]:
     """Alike models that take 1 s on all rows, by policy; the first number of workers is 1."""
     rows = []
     for models in MODELS:
@@ -171,7 +173,7 @@ def _simulated() -> list[dict[str, Any]]:
                         "high": max(ups),
                     }
                 )
-    return rows
+    return tuple(rows)
 
 
 def _simulated_speed_up(policy: str, models: int, workers: int, seed: int) -> float:
@@ -226,7 +228,7 @@ def figure(
 
 def _shown(runs: Sequence[Run], evidence: str) -> str:
     if evidence == "reference":
-        return "the paper's"
+        return "paper"
     emulation = next(run for run in runs if run.evidence == evidence).spec.emulation
     return evidence if emulation is None else f"{evidence} {emulation.device}"
 

@@ -26,6 +26,7 @@ from experiments.specs.spark import check_address
 
 if TYPE_CHECKING:
     from experiments.runner.plan import PlannedRun
+    from experiments.specs.model import RunSpec
 
 EPILOG = """examples:
   python3 reproduce.py --all                        every experiment and figure, laptop scale
@@ -225,7 +226,39 @@ def _reproduce(options: argparse.Namespace) -> int:
 
     _check(options)
     wanted, drawn = _wanted(options)
+    _measure_first(options, wanted)
     return reproduce(_plan_runs(options, wanted), drawn, options)
+
+
+def _measure_first(options: argparse.Namespace, wanted: Sequence[str]) -> None:
+    """The pilot of what is to wait for this machine by its own table, where there is none yet."""
+    from experiments.runner import pilot
+
+    own = [
+        name
+        for name in wanted
+        if experiments()[name].table[options.scale].get("device") == devices.THIS
+    ]
+    missing = [] if options.device else pilot.missing(_trained_here(options, own))
+    if missing:
+        names = ", ".join(sorted({spec.experiment for spec in missing}))
+        if not options.quiet:
+            print(f"measuring this machine, which {names} waits for", file=sys.stderr)
+        pilot.measure(missing)
+
+
+def _trained_here(options: argparse.Namespace, names: Sequence[str]) -> list[RunSpec]:
+    """A run of each experiment, as it trains for real."""
+    return [
+        run_spec(
+            name,
+            approaches_of(name)[0].id,
+            options.scale,
+            workers=options.workers,
+            emulated=False,
+        )
+        for name in names
+    ]
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -265,11 +298,7 @@ def _pilot(options: argparse.Namespace) -> int:
     if options.device not in {None, devices.THIS}:
         raise SpecError(f"--pilot measures this machine: leave out --device {options.device}")
     wanted, _ = _wanted(options)
-    runs = {
-        name: run_spec(name, approaches_of(name)[0].id, options.scale, workers=options.workers)
-        for name in wanted
-    }
-    print(pilot.measure(runs.values()))
+    print(pilot.measure(_trained_here(options, wanted)))
     return 0
 
 
