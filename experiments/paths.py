@@ -157,6 +157,11 @@ class RunFolder:
         return self.root / "models"
 
     @property
+    def trace(self) -> Path:
+        """The run's spans for a trace viewer, beside the picture of the same name."""
+        return self.root / "gantt.trace.json"
+
+    @property
     def topology(self) -> Path:
         return self.root / "topology.json"
 

@@ -1,4 +1,4 @@
-"""One state folder for the whole session, away from the user's; one thread, the same bits."""
+"""One state folder for each process of tests, away from the user's; one thread, the same bits."""
 
 from __future__ import annotations
 
@@ -31,11 +31,15 @@ frameworks.set_threads(1)
 os.environ[frameworks.DETERMINISTIC_VARIABLE] = "1"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def state_folder() -> Iterator[Path]:
-    """``$CEREBRO_DS_HOME`` of this session, removed at its end."""
-    yield _STATE
+def pytest_unconfigure() -> None:
+    """At the end of every process, whether it ran tests or gave them to others."""
     shutil.rmtree(_STATE)
+
+
+@pytest.fixture(scope="session")
+def state_folder() -> Path:
+    """``$CEREBRO_DS_HOME`` of this process, removed at its end."""
+    return _STATE
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from experiments.analysis import tidy
 from experiments.analysis.runs import Run
 from experiments.errors import DataError
 
@@ -76,6 +77,24 @@ def execution(run: Run) -> float:
         differ = sorted({epoch for epoch, _ in finished ^ expected}) or "of the last start"
         raise DataError(f"{run.folder}: the journal lacks the start or the end of epochs {differ}")
     return total / 1e9
+
+
+def training(run: Run) -> float:
+    """Seconds from the first span of a unit to the end of the last unit of training.
+
+    Of approaches that hop, which evaluate after that; in runs of one epoch.
+
+    Raises
+    ------
+    DataError
+        The journal has no unit of training.
+    """
+    table = tidy.spans(run)
+    table = table[table["epoch"].notna() & (table["phase"] != "idle")]
+    trained = table[table["phase"] == "train"]
+    if trained.empty:
+        raise DataError(f"{run.folder}: the journal has no unit of training")
+    return int(trained["end_ns"].max() - table["start_ns"].min()) / 1e9
 
 
 def interrupted(run: Run) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from experiments.specs.devices import THIS
 from experiments.specs.load import approaches, left_out
+from experiments.specs.model import RunSpec
 
 
 class ApproachLabel(Protocol):
@@ -89,3 +91,21 @@ def absences(experiments: Iterable[str], scale: str) -> list[str]:
 def count(number: int, noun: str) -> str:
     """A number and its noun: ``1 epoch``, ``2 epochs``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def emulation_notes(specs: Iterable[RunSpec]) -> tuple[str, ...]:
+    """What a reader must know of each emulated device, a sentence each."""
+    found = [spec.emulation for spec in specs if spec.emulation is not None]
+    seen = sorted({(each.device, each.speedup, each.state_fraction) for each in found})
+    return tuple(_emulation_note(*each) for each in seen)
+
+
+def _emulation_note(device: str, speedup: float, fraction: float) -> str:
+    waited = "as long as this machine took in its pilot" if device == THIS else f"for a {device}"
+    note = f"Emulated: workers wait {waited}"
+    if speedup != 1:
+        note += f", {speedup:g} times as fast as it is"
+    note += "; databases, processes, rows and states are real"
+    if speedup != 1:
+        note += f", so that what is not the device's counts as {speedup:g} times as much"
+    return note + (f". States have {fraction:.0%} of their size." if fraction < 1 else ".")

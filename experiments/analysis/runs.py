@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Run:
     seconds : wall time of ``etl``, ``init`` and ``train``.
     events : every whole event of the journal, in the order written.
     restarts : how often a role that had died was started again.
+    pace : of an emulated run, what of its time was not the device's (``runner.pacing``).
     """
 
     name: str
@@ -41,6 +42,7 @@ class Run:
     seconds: Mapping[str, float]
     events: tuple[journal.Event, ...]
     restarts: int
+    pace: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shown(self) -> str:
@@ -84,7 +86,8 @@ def load(folder: Path) -> Run:
     if classes < 2:
         raise DataError(f"{names.result}: classes is {classes}, fewer than 2")
     restarts = sum(1 for _ in journal.read(names.restarts))
-    return Run(name, folder, spec, evidence, classes, seconds, events, restarts)
+    pace = dict(result.get("pace", {}))
+    return Run(name, folder, spec, evidence, classes, seconds, events, restarts, pace)
 
 
 def load_result(folder: Path) -> Mapping[str, Any]:
@@ -107,10 +110,15 @@ def _read_object(path: Path) -> Mapping[str, Any]:
     return value
 
 
-def comparable(runs: Sequence[Run]) -> Run:
+def comparable(runs: Sequence[Run], apart: Collection[str] = ()) -> Run:
     """The first of ``runs``, after a check that one figure may show them all.
 
     They may differ in approach, policy and seed only, and no approach may have a seed twice.
+
+    Parameters
+    ----------
+    apart : what else the figure is about: ``workers``, ``policy`` or ``protocol``, of which an
+        approach may have several.
 
     Raises
     ------
@@ -124,14 +132,14 @@ def comparable(runs: Sequence[Run]) -> Run:
         different = [
             f"{key} ({mine!r} and {other!r})"
             for (key, mine), (_, other) in zip(_common(first), _common(run), strict=True)
-            if mine != other
+            if mine != other and key not in apart
         ]
         if different:
             raise SpecError(
                 f"one figure cannot show {first.name} and {run.name}: "
                 f"they differ in {', '.join(different)}"
             )
-    _refuse_doubles(runs)
+    _refuse_doubles(runs, apart)
     return first
 
 
@@ -183,10 +191,11 @@ def _device(run: Run) -> tuple[str, float, float] | None:
     return emulation.device, emulation.speedup, emulation.state_fraction
 
 
-def _refuse_doubles(runs: Sequence[Run]) -> None:
-    seen: dict[tuple[str, int], str] = {}
+def _refuse_doubles(runs: Sequence[Run], apart: Collection[str]) -> None:
+    seen: dict[tuple[object, ...], str] = {}
     for run in runs:
-        key = (run.spec.approach, run.spec.seed)
+        spec = run.spec
+        key = (spec.approach, spec.seed, *(str(getattr(spec, name)) for name in sorted(apart)))
         if key in seen:
             raise SpecError(
                 f"{seen[key]} and {run.name} are both {key[0]} with seed {key[1]}; "

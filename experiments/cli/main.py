@@ -26,6 +26,7 @@ from experiments.specs.spark import check_address
 
 if TYPE_CHECKING:
     from experiments.runner.plan import PlannedRun
+    from experiments.specs.model import RunSpec
 
 EPILOG = """examples:
   python3 reproduce.py --all                        every experiment and figure, laptop scale
@@ -35,6 +36,7 @@ EPILOG = """examples:
   python3 reproduce.py --experiment breakdown --fresh --seed 7
   python3 reproduce.py --test tests/mop -k random   some of the tests
   python3 reproduce.py --figure 9b --device p100 --speedup 100   wait for a P100 instead of training
+  python3 reproduce.py --gantt breakdown-ctq-smoke  who did what when, in a finished run
   python3 reproduce.py --readme --scale smoke       put the built figures into README.md
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
 
@@ -79,6 +81,11 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure this machine with the models of the figures or experiments named, "
         "for --device this",
+    )
+    what.add_argument(
+        "--gantt",
+        metavar="RUN",
+        help="draw who did what when in a finished run, and write it as a trace",
     )
     what.add_argument("--doctor", action="store_true", help="check this machine")
     what.add_argument(
@@ -197,6 +204,7 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.doctor, _doctor),
         (options.pilot, _pilot),
         (options.readme, _readme),
+        (options.gantt, _gantt),
         (options.clean, _clean),
         (options.list, _list),
         (options.plan, _plan),
@@ -218,7 +226,39 @@ def _reproduce(options: argparse.Namespace) -> int:
 
     _check(options)
     wanted, drawn = _wanted(options)
+    _measure_first(options, wanted)
     return reproduce(_plan_runs(options, wanted), drawn, options)
+
+
+def _measure_first(options: argparse.Namespace, wanted: Sequence[str]) -> None:
+    """The pilot of what is to wait for this machine by its own table, where there is none yet."""
+    from experiments.runner import pilot
+
+    own = [
+        name
+        for name in wanted
+        if experiments()[name].table[options.scale].get("device") == devices.THIS
+    ]
+    missing = [] if options.device else pilot.missing(_trained_here(options, own))
+    if missing:
+        names = ", ".join(sorted({spec.experiment for spec in missing}))
+        if not options.quiet:
+            print(f"measuring this machine, which {names} waits for", file=sys.stderr)
+        pilot.measure(missing)
+
+
+def _trained_here(options: argparse.Namespace, names: Sequence[str]) -> list[RunSpec]:
+    """A run of each experiment, as it trains for real."""
+    return [
+        run_spec(
+            name,
+            approaches_of(name)[0].id,
+            options.scale,
+            workers=options.workers,
+            emulated=False,
+        )
+        for name in names
+    ]
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -257,11 +297,7 @@ def _pilot(options: argparse.Namespace) -> int:
     if options.device not in {None, devices.THIS}:
         raise SpecError(f"--pilot measures this machine: leave out --device {options.device}")
     wanted, _ = _wanted(options)
-    runs = {
-        name: run_spec(name, approaches_of(name)[0].id, options.scale, workers=options.workers)
-        for name in wanted
-    }
-    print(pilot.measure(runs.values()))
+    print(pilot.measure(_trained_here(options, wanted)))
     return 0
 
 
@@ -282,6 +318,14 @@ def _readme(options: argparse.Namespace) -> int:
 
     _check(options)
     for path in rewrite(options.scale):
+        print(path)
+    return 0
+
+
+def _gantt(options: argparse.Namespace) -> int:
+    from experiments.cli.gantt import gantt
+
+    for path in gantt(options.gantt):
         print(path)
     return 0
 

@@ -23,7 +23,15 @@ from experiments.errors import DataError, SpecError
 from experiments.files import write_atomically
 from experiments.paths import PICTURES, README, Artifacts
 from experiments.runner.plan import plan
-from experiments.specs.load import SCALES, FigureRow, approaches, approaches_of, figures
+from experiments.specs.devices import THIS
+from experiments.specs.load import (
+    SCALES,
+    FigureRow,
+    approaches,
+    approaches_of,
+    experiments,
+    figures,
+)
 
 SECTION = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- /figures -->)", re.DOTALL)
 WIDTH = 1600
@@ -126,7 +134,11 @@ def _made_of(row: FigureRow, scale: str) -> dict[str, Any]:
     if scale not in SCALES:
         return {}
     drawn = fingerprint(row.id, Parameters("", ()))
-    specs = [run.spec.to_json() for run in plan(row.experiments, scale)]
+    tables = {name: experiments()[name].table[scale] for name in row.experiments}
+    here = [name for name, table in tables.items() if table.get("device") == THIS]
+    planned = plan([name for name in row.experiments if name not in here], scale)
+    specs: list[Mapping[str, Any]] = [run.spec.to_json() for run in planned]
+    specs += [tables[name] for name in here]  # what this machine measured of itself is its own
     return {
         "experiments or approaches": _digest(json.dumps(specs, sort_keys=True).encode()),
         "notebook": drawn["notebook"],

@@ -21,13 +21,16 @@ STAGES = (
     ("locks", ("python", "images/lock.py", "--check")),
 )
 
+PARALLEL = ("-n", "2", "--dist", "loadfile")
+"""Tests wait more than they compute; two at a time is what a laptop's memory bears."""
+
 
 def test(arguments: Sequence[str]) -> int:
     """Run everything; with arguments only pytest with these. 0 if all passed, else 1."""
     if arguments:
         return _run(("pytest", *arguments))
     failed = []
-    for name, command in (*STAGES, ("tests", ("pytest",))):
+    for name, command in (*STAGES, ("tests", ("pytest", *PARALLEL))):
         print(f"== {name}: {' '.join(command)}", flush=True)
         start = time.monotonic()
         code = _run(command)

@@ -59,6 +59,17 @@ def measure(specs: Iterable[RunSpec]) -> Path:
     return path
 
 
+def missing(specs: Iterable[RunSpec]) -> list[RunSpec]:
+    """The runs of which an architecture was not measured yet."""
+    path = state().pilot
+    models = json.loads(path.read_text(encoding="utf-8"))["models"] if path.exists() else {}
+    return [
+        spec
+        for spec in specs
+        if not {*largest_batches(spec.configs, spec.search)} <= {*models.get(spec.dataset.name, ())}
+    ]
+
+
 def loopback(size: int = LOOPBACK_BYTES) -> float:
     """Bytes per second that this machine sends to itself."""
     with socket.create_server(("127.0.0.1", 0)) as server:

@@ -259,6 +259,7 @@ def run_spec(
     searcher: str | None = None,
     device: str | None = None,
     speedup: float | None = None,
+    emulated: bool = True,
 ) -> RunSpec:
     """The run of one approach in one experiment.
 
@@ -269,6 +270,7 @@ def run_spec(
     ----------
     policy, searcher : instead of the experiment's own; grids have no use for a searcher.
     device, speedup : instead of the scale's own; a run without a device trains for real.
+    emulated : whether it may wait for the scale's device; otherwise it trains for real.
 
     Raises
     ------
@@ -289,7 +291,7 @@ def run_spec(
         raise SpecError(f"--workers {count}: a cluster has 1 to 8 workers")
     table = experiments()[experiment].table
     at_scale = table[scale]
-    device = device or at_scale.get("device")
+    device = (device or at_scale.get("device")) if emulated else None
     small = device in {None, devices.THIS}
     searched = search(experiment, scale, searcher, small=small)
     configs = grid(experiment, scale, small=small) if searched is None else ()

@@ -340,7 +340,8 @@ class FaultyRun:
             line = " ".join(process.info["cmdline"] or ())
             here = Path(process.info["cwd"] or "/").is_relative_to(cluster)
             dead = process.info["status"] == psutil.STATUS_ZOMBIE
-            if process.pid != os.getpid() and not dead and (self.run.name in line or here):
+            named = self.run.name in line and str(state().root) in line
+            if process.pid != os.getpid() and not dead and (named or here):
                 found[process.pid] = f"{line} ({process.info['status']})"
         return found
 
