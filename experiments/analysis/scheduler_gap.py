@@ -72,7 +72,7 @@ class Effort:
 
 
 EFFORTS: Mapping[str, Effort] = {
-    "smoke": Effort(20, 2, 0.2, 4),
+    "smoke": Effort(10, 2, 0.1, 4),
     "laptop": Effort(30, 5, 2.0, 8),
     "paper": Effort(30, 10, 10.0, 16),
 }
@@ -111,7 +111,7 @@ def table(runs: Sequence[Run], effort: Effort) -> pd.DataFrame:
 
 def _simulated(kind: str, models: int, effort: Effort) -> list[dict[str, Any]]:
     rows = []
-    seeds = range(max(3, effort.seeds * WORKERS * 8 // max(models, WORKERS * 8)))
+    seeds = range(max(2, effort.seeds * WORKERS * 8 // max(models, WORKERS * 8)))
     for policy in _POLICIES:
         found = []
         for seed in seeds:
