@@ -24,17 +24,17 @@ _NUMBERS: Mapping[str, tuple[str, float]] = {
     "predicted": ("predicted\nh", 0.85),
     "paper": ("paper\nh", 1.5),
     "error": ("error\n%", 2.15),
-    "fitted": ("inputs from\nthis very row", 3.4),
+    "fitted": ("inputs from\nthis very row", 3.55),
     "inputs": ("other inputs\nof the paper's", 5.35),
 }
 """Heading of each column of numbers beside the bars, and where it ends in inches."""
 
-_LETTERS: Mapping[str, int] = {"fitted": 18, "inputs": 34}
+_LETTERS: Mapping[str, int] = {"fitted": 24, "inputs": 34}
 """How wide columns of words are."""
 
 
 def _folded(ids: str, letters: int) -> str:
-    return textwrap.fill(words(ids), letters, break_on_hyphens=False)
+    return textwrap.fill(words(ids), letters, break_on_hyphens=False, break_long_words=False)
 
 
 def figure(table: pd.DataFrame, assumed: Assumptions, rates: Rates) -> Figure:
@@ -48,7 +48,7 @@ def figure(table: pd.DataFrame, assumed: Assumptions, rates: Rates) -> Figure:
         page.write(
             figure,
             "Table 6 and Figs 9B, 9C · Execution at paper scale · simulated, beside the paper's",
-            "8 emulated P100s, 16 configurations, the paper's protocol · upper bar: predicted, "
+            "8 workers, 16 configurations, the paper's protocol · upper bar: predicted, "
             "lower, paler bar: the paper's",
             notes,
         )

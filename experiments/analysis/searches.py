@@ -97,7 +97,7 @@ def _ours(run: Run) -> list[dict[str, Any]]:
     )
     rows = []
     for event, seconds in elapsed(run.events):
-        if event.kind != "evaluated":
+        if event.kind != "evaluated" or event.detail["split"] != "valid":
             continue
         if event.model is None or event.model not in configs:
             raise DataError(f"{run.folder}: the journal evaluates model {event.model}, not asked")

@@ -16,11 +16,13 @@ from typing import Any, ClassVar, Protocol, cast
 
 from experiments.datasets import PreparedDataset
 from experiments.mop.store import ModelStore
+from experiments.mop.unit import Kind
 from experiments.search.journaled import Entry, Search
 from experiments.search.registry import search_of
 from experiments.specs.emulation import EmulationSpec
 from experiments.specs.load import approaches, nearest
 from experiments.specs.model import ModelConfig, RunSpec
+from experiments.specs.protocol import Protocol as RunProtocol
 from experiments.specs.topology import Topology
 from experiments.telemetry.journal import Event, Journal
 
@@ -36,6 +38,13 @@ class Trait(enum.Enum):
     PACKAGE = "package"
     """A published system that is run as it is: it schedules by itself, and what is interrupted it
     cannot go on with, so that the run begins again."""
+
+
+_NOT_ITS_OWN = (
+    *("training_set_pass", "mid_epoch_validation"),
+    *("rebuild_on_hop", "reset_optimizer"),
+)
+"""Switches that reach into how an approach trains."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,23 @@ class RunContext:
 
     def job(self, config: ModelConfig) -> dict[str, Any]:
         """A model config of this run, as workers and database backends take it."""
-        return job(config, self.dataset, self.spec.emulation)
+        return {**job(config, self.dataset, self.spec.emulation), **self.switches()}
+
+    def switches(self) -> dict[str, Any]:
+        """What the run's protocol adds to every job; see :mod:`experiments.models.worker`."""
+        protocol = self.spec.protocol
+        on = {"rebuild": protocol.rebuild_on_hop, "reset_optimizer": protocol.reset_optimizer}
+        return {name: True for name, value in on.items() if value}
+
+    @property
+    def evaluations(self) -> tuple[Kind, ...]:
+        """What every model is evaluated on in every epoch, in order."""
+        return evaluations(self.spec)
+
+    @property
+    def evaluates_units(self) -> bool:
+        """Whether that is done at the end of every unit of training, on the unit's partition."""
+        return evaluates_units(self.spec)
 
     def turns(self) -> Iterator[Entry]:
         """What is left to do, for an approach that trains one model at a time.
@@ -128,9 +153,36 @@ def find(name: str) -> type[ApproachContract]:
 def units(spec: RunSpec) -> int:
     """How many units train an epoch of a model: one a partition, or one on the whole data set.
 
-    As many evaluate it.
+    As many evaluate it, for each thing it is evaluated on.
     """
     return 1 if Trait.TASK_PARALLEL in find(spec.approach).traits else spec.workers
+
+
+def epoch_units(spec: RunSpec) -> int:
+    """How many units a model's epoch has in all."""
+    return units(spec) * (1 if evaluates_units(spec) else 1 + len(evaluations(spec)))
+
+
+def evaluations(spec: RunSpec) -> tuple[Kind, ...]:
+    """See :attr:`RunContext.evaluations`."""
+    return ("training_pass", "valid") if spec.protocol.training_set_pass else ("valid",)
+
+
+def evaluates_units(spec: RunSpec) -> bool:
+    """See :attr:`RunContext.evaluates_units`."""
+    return spec.protocol.mid_epoch_validation and Trait.HOPS in find(spec.approach).traits
+
+
+def inability(approach: str, protocol: RunProtocol, *, emulated: bool) -> str | None:
+    """Why a run does without an approach; a package cannot do what ours can."""
+    if Trait.PACKAGE not in find(approach).traits:
+        return None
+    if emulated:
+        return "it trains by itself, and cannot wait for an emulated device"
+    wanted = [name for name in _NOT_ITS_OWN if getattr(protocol, name)]
+    if wanted:
+        return f"it trains by itself, without the {', '.join(wanted)} of protocol {protocol}"
+    return None
 
 
 def job(

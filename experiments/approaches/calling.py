@@ -14,7 +14,7 @@ from typing import Any
 from experiments.approaches import in_database
 from experiments.approaches.base import RunContext
 from experiments.errors import ReproduceError
-from experiments.models.worker import spans_of
+from experiments.models.worker import SPLIT_OF, spans_of
 from experiments.mop.unit import Unit, UnitResult
 from experiments.mop.visits import visits
 from experiments.paths import Artifacts
@@ -24,8 +24,8 @@ from experiments.warehouse import states
 from experiments.warehouse.call import Call, Message
 from experiments.warehouse.cluster import Cluster
 from experiments.warehouse.record import Step
-from experiments.warehouse.unit_tables import MODEL_TABLE, VIEWS, make_unit_tables
-from experiments.warehouse.units import MERGE
+from experiments.warehouse.unit_tables import MODEL_TABLE, make_unit_tables
+from experiments.warehouse.units import MERGE, PACKED
 
 Round = Mapping[str, Any]
 """Models that are trained for one epoch each and then evaluated: ``number`` and ``entries``."""
@@ -58,12 +58,24 @@ class CallingApproach:
 
 
 def fit_job(
-    context: RunContext, rounds: Sequence[Round], known: Iterable[Step], *, averages: bool
+    context: RunContext,
+    rounds: Sequence[Round],
+    known: Iterable[Step],
+    *,
+    averages: bool,
+    hop_epochs: int = 0,
 ) -> dict[str, Any]:
-    """The job of ``madlib.fit_multiple`` for what is left of a run."""
+    """The job of ``madlib.fit_multiple`` for what is left of a run.
+
+    Parameters
+    ----------
+    averages : whether these rounds average or hop.
+    hop_epochs : epochs in which models hop before they are averaged.
+    """
     spec = context.spec
     policy, _, source = spec.policy.partition(":")
     order = visits(read(Artifacts().run(source).journal)) if source else None
+    evaluated = "unit" if context.evaluates_units else "round"
     return {
         "models": [
             {
@@ -77,12 +89,11 @@ def fit_job(
         "seed": spec.seed,
         "rounds": list(rounds),
         "averages": averages,
+        "hop_epochs": hop_epochs,
+        "evaluations": {"unit": [], "round": [], evaluated: context.evaluations},
         "policy": policy,
         "visits": order,
-        "tables": {
-            kind: f"{packed} {context.dataset.fingerprint}"
-            for kind, packed in zip(("train", "valid"), VIEWS.values(), strict=True)
-        },
+        "tables": {kind: f"{PACKED[kind]} {context.dataset.fingerprint}" for kind in SPLIT_OF},
         "known": [list(step) for step in known],
     }
 

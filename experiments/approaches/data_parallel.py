@@ -11,6 +11,7 @@ import queue
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 from experiments.approaches.base import RunContext
@@ -18,7 +19,7 @@ from experiments.approaches.hopping import HoppingExecutor
 from experiments.approaches.recovery import ATTEMPTS
 from experiments.errors import ReproduceError, ServerDied, SpecError, UnitFailed, UserError
 from experiments.mop.idle import Timeline
-from experiments.mop.progress import Progress, Score, pool
+from experiments.mop.progress import Progress, Score
 from experiments.mop.unit import Kind, Lost, Outcome, Unit, UnitResult
 from experiments.specs.model import RunSpec
 from experiments.telemetry.journal import Span
@@ -102,12 +103,12 @@ class _Turn:
         self._journal.append("epoch_started", **keys)
         if not self._progress.trained[self._epoch].issuperset(self._units):
             self._persist(self._train)
-        self._persist(self._evaluate)
+        for kind in self._context.evaluations:
+            self._persist(partial(self._evaluate, kind))
         for worker, gap in self._timeline.close(time.monotonic_ns()):
             self._journal.span(gap, worker=worker, **keys)
-        if (self._epoch, self._model) not in self._progress.evaluated:
-            means: dict[str, Any] = pool(self._progress.scores[self._epoch, self._model]).detail()
-            self._journal.append("evaluated", **keys, split="valid", **means)
+        for kind in self._context.evaluations:
+            self._progress.mark_evaluated(self._journal, self._model, self._epoch, kind)
         self._journal.append("epoch_finished", **keys)
 
     def _persist(self, attempt: Callable[[], dict[Unit, Lost]]) -> None:
@@ -139,17 +140,17 @@ class _Turn:
         self._context.store.discard(self._model, below=self._epoch)
         return lost
 
-    def _evaluate(self) -> dict[Unit, Lost]:
+    def _evaluate(self, kind: Kind) -> dict[Unit, Lost]:
         """Partitions are evaluated apart from each other: only what was lost is done again."""
-        scores = self._progress.scores[self._epoch, self._model]
-        pending = [unit for unit in self._units if unit.partition not in scores]
-        landed = self._carry_out("valid", pending, self._epoch)
+        scored = self._progress.scored_on(self._model, self._epoch, kind)
+        pending = [unit for unit in self._units if unit.partition not in scored]
+        landed = self._carry_out(kind, pending, self._epoch)
         lost = _lost(landed)
         for unit, each in landed.items():
             if unit in lost:
-                self._record_lost(unit, "valid", lost[unit], each)
+                self._record_lost(unit, kind, lost[unit], each)
             else:
-                self._record(unit, "valid", each, self._epoch)
+                self._record(unit, kind, each, self._epoch)
         return lost
 
     def _carry_out(self, kind: Kind, units: list[Unit], version: int) -> dict[Unit, _Landed]:
@@ -192,8 +193,8 @@ class _Turn:
         seconds = (landed.done_ns - landed.submitted_ns) / 1e9
         detail = {"version": version, "seconds": seconds, **result.detail()}
         self._mark("unit_finished", unit, kind, **detail)
-        if kind == "valid":
-            self._progress.note_scored(unit, Score.of(result))
+        if kind != "train":
+            self._progress.note_scored(unit, kind, Score.of(result))
 
     def _record_lost(self, unit: Unit, kind: Kind, lost: Lost, landed: _Landed) -> None:
         self._record_spans(unit, lost.spans, landed)

@@ -43,7 +43,11 @@ class Remote(Protocol):
     def unit(
         self, worker: int, kind: str, job: Mapping[str, Any], source: str, target: str | None
     ) -> Report:
-        """Load ``source``, train or evaluate on the worker's partition, dump to ``target``."""
+        """Load ``source``, train or evaluate on the worker's partition, dump to ``target``.
+
+        After training, the model is evaluated on the partition where ``job["evaluations"]`` says on
+        what.
+        """
 
     def cancel(self) -> None:
         """Make running calls return soon, with an error."""
@@ -171,10 +175,13 @@ class HoppingExecutor:
     ) -> UnitResult:
         spec = self._context.spec
         seed = derive_seed(spec.seed, "unit", unit.model, unit.epoch, unit.partition)
+        job = {**self._job(unit.model), "seed": seed}
+        if kind == TRAIN and self._context.evaluates_units:
+            job["evaluations"] = self._context.evaluations
         report = self._remote.unit(
             unit.partition,
             kind,
-            {**self._job(unit.model), "seed": seed},
+            job,
             self._file(unit.model, version),
             self._file(unit.model, version + 1) if kind == TRAIN else None,
         )
@@ -227,6 +234,7 @@ def train(context: RunContext, executor: HoppingExecutor) -> None:
         journal=context.journal,
         store=context.store,
         history=context.history,
+        evaluations=context.evaluations,
     )
     if context.search is not None:
         _search(engine, context.search, executor)

@@ -65,6 +65,8 @@ class Approach:
             seed=spec.seed,
             ends_early=spec.search is not None,
             emulation=spec.emulation,
+            switches=context.switches(),
+            kinds=("train", *context.evaluations),
         )
         self._spark = Spark(context.topology, context.store.root.name, spec.spark_master, SETTINGS)
         try:
@@ -193,7 +195,7 @@ class Trials:
         ]
         for point in points:
             self._attempts[point.model, point.done] += 1
-            self._units.begin(point.model, 1 + point.done // 2)
+            self._units.begin(point.model, 1 + point.done // len(self._work.kinds))
             tail = Tail(self._work.log(point.trial))
             self._going[point.trial] = _Trial(point, tail, time.monotonic_ns())
         if points:
@@ -204,7 +206,7 @@ class Trials:
         spec, search = self._context.spec, self._context.search
         if search is None:
             for model in range(len(spec.configs)):
-                if self._units.done[model] < 2 * spec.epochs:
+                if self._units.done[model] < len(self._work.kinds) * spec.epochs:
                     yield model, spec.epochs
         else:
             for entry in search.open():

@@ -24,12 +24,10 @@ from experiments.datasets import PreparedDataset
 from experiments.errors import ServerDied
 from experiments.models.worker import TRAIN, VALID, Report, merge
 from experiments.mop.store import ModelStore
+from experiments.mop.unit import Kind
 from experiments.specs.emulation import EmulationSpec
 from experiments.specs.model import ModelConfig, derive_seed
 from experiments.telemetry.journal import Journal
-
-KINDS = (TRAIN, VALID)
-"""Units of an epoch, in order."""
 
 CLAIM_SECONDS = 60.0
 _LOOK_SECONDS = 0.05
@@ -41,7 +39,7 @@ class Point(NamedTuple):
     Attributes
     ----------
     trial : names the trial's log; another one each time the same is tried again.
-    done : units of the model that are finished: two an epoch.
+    done : units of the model that are finished, of :attr:`Work.kinds` an epoch.
     stop : epoch to train to.
     """
 
@@ -71,6 +69,8 @@ class Work:
     seed : of the run.
     ends_early : whether a model whose loss is not finite is trained no further.
     emulation : of the run.
+    switches : what the run's protocol adds to every job.
+    kinds : units of an epoch, in order.
     """
 
     run: str
@@ -80,6 +80,8 @@ class Work:
     seed: int
     ends_early: bool
     emulation: EmulationSpec | None
+    switches: Mapping[str, Any]
+    kinds: tuple[Kind, ...]
 
     def log(self, trial: str) -> Path:
         """Where a trial's log lies; beside the states, where driver and executors can write."""
@@ -130,8 +132,9 @@ def _train(work: Work, point: Point, worker: int) -> Report:
     report = Report()
     keys: dict[str, Any] = {"worker": worker, "model": point.model}
     with Journal(work.log(point.trial), work.run) as log:
-        for number in range(point.done, 2 * point.stop):
-            epoch, kind = 1 + number // 2, KINDS[number % 2]
+        units = len(work.kinds)
+        for number in range(point.done, units * point.stop):
+            epoch, kind = 1 + number // units, work.kinds[number % units]
             log.append("unit_started", **keys, epoch=epoch, kind=kind)
             start = time.monotonic()
             report = _unit(work, point, work.copies[worker], kind, epoch)
@@ -146,7 +149,8 @@ def _train(work: Work, point: Point, worker: int) -> Report:
 def _unit(work: Work, point: Point, shard: FullCopy, kind: str, epoch: int) -> Report:
     """Train a model for an epoch, or evaluate it; one that has no state yet gets its first."""
     store, model = ModelStore(Path(work.store)), point.model
-    whole = job(point.config, PreparedDataset.open(Path(work.dataset)), work.emulation)
+    plain = job(point.config, PreparedDataset.open(Path(work.dataset)), work.emulation)
+    whole = {**plain, **work.switches}
     reports = []
     source, target = store.path(model, epoch), None
     if kind == TRAIN:

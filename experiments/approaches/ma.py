@@ -3,17 +3,23 @@
 Each configuration in turn is trained on all segments at once, from the same state, by one shipped
 statement per epoch; then the average by rows of what the segments learned is taken in the database,
 and the next epoch starts from it everywhere. What is averaged: :mod:`experiments.models.averaging`.
+
+Told ``hop_epochs`` it hops for so many epochs first, as UDAF does: the hybrid of the release's
+notebook, in which averaging takes over from Model Hopper Parallelism (Cerebro, CIDR 2021).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from experiments.approaches import calling
+from experiments.approaches import calling, udaf
 from experiments.approaches.base import Trait
-from experiments.models.worker import VALID, spans_of
+from experiments.errors import SpecError
+from experiments.models.worker import spans_of
 from experiments.mop.idle import Timeline
-from experiments.mop.progress import Progress, Score, pool
+from experiments.mop.progress import Progress, Score
+from experiments.mop.unit import Kind
 from experiments.telemetry.journal import Journal, read
 from experiments.warehouse.call import Call, Message
 from experiments.warehouse.record import Step
@@ -27,16 +33,32 @@ class Approach(calling.CallingApproach):
     def train(self) -> None:
         """Call, and journal what the database says until all configurations are done.
 
-        A grid is one call, a search one for each turn, since it waits for the turn's result.
+        A grid is one call, and one before it where it hops first; a search is one for each turn,
+        since it waits for the turn's result.
+
+        Raises
+        ------
+        SpecError
+            It is to hop in a search, or for more epochs than there are.
         """
         context, spec = self.context, self.context.spec
-        rounds = [] if context.search else [_round(turn) for turn in context.turns()]
+        hops = spec.settings.get("hop_epochs", 0)
+        if not 0 <= hops <= (0 if context.search else spec.epochs):
+            raise SpecError(f"hop_epochs = {hops}: 0 to {spec.epochs}, and 0 in a search")
+        rounds = udaf.rounds_of(context, hops)
+        averages = not rounds
         known = calling.known_steps(context.history)
 
         def job() -> dict[str, Any]:
-            return calling.fit_job(context, rounds, known, averages=True)
+            return calling.fit_job(context, rounds, known, averages=averages, hop_epochs=hops)
 
         self.call = Call(self.cluster, job)
+        if rounds:
+            calling.catch_up(self.call, context.journal, known)
+            udaf.run_rounds(*udaf.follow(context, self.call, known), rounds)
+            averages = True
+        if context.search is None:
+            rounds += [_round(turn) for turn in context.turns() if turn.epoch > hops]
         calling.catch_up(self.call, context.journal, known)
         progress = Progress(context.models, spec.workers)
         progress.read(read(context.journal.path))
@@ -53,7 +75,7 @@ class Approach(calling.CallingApproach):
         """Journal a call until it is done; what is finished is struck from ``rounds``."""
         while rounds:
             ((model, epoch),) = rounds[0]["entries"]
-            turn = _Turn(self.context.journal, progress, model, epoch)
+            turn = _Turn(self.context.journal, progress, self.context.evaluations, model, epoch)
             while not turn.over:
                 message = call.receive()
                 if message is None:
@@ -74,9 +96,17 @@ def _round(turn: tuple[int, int]) -> calling.Round:
 class _Turn:
     """One configuration's epoch in the journal."""
 
-    def __init__(self, journal: Journal, progress: Progress, model: int, epoch: int) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        progress: Progress,
+        evaluations: Sequence[Kind],
+        model: int,
+        epoch: int,
+    ) -> None:
         self.over = False
         self._journal = journal
+        self._evaluations = evaluations
         self._progress = progress
         self._model = model
         self._epoch = epoch
@@ -113,19 +143,17 @@ class _Turn:
             for gap in gaps:
                 self._journal.span(gap, worker=step.partition, model=step.model, epoch=step.epoch)
         calling.journal_finished(self._journal, message, self._started[step])
-        if step.kind == VALID:
-            score = Score.of(calling.result_of(message))
-            self._progress.note_scored(calling.unit_of(step), score)
+        for kind in self._evaluations:
+            if kind == step.kind:
+                score = Score.of(calling.result_of(message))
+                self._progress.note_scored(calling.unit_of(step), kind, score)
 
     def _end(self, now: int) -> None:
         if self._timeline is None:
             return
         for worker, gap in self._timeline.close(now):
             self._journal.span(gap, worker=worker, model=self._model, epoch=self._epoch)
-        if (self._epoch, self._model) not in self._progress.evaluated:
-            means: dict[str, Any] = pool(self._progress.scores[self._epoch, self._model]).detail()
-            self._journal.append(
-                "evaluated", model=self._model, epoch=self._epoch, split="valid", **means
-            )
+        for kind in self._evaluations:
+            self._progress.mark_evaluated(self._journal, self._model, self._epoch, kind)
         self._journal.append("epoch_finished", model=self._model, epoch=self._epoch)
         self.over = True

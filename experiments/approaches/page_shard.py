@@ -22,7 +22,7 @@ import numpy.typing as npt
 from experiments.approaches.in_database import CONNECT_SECONDS, cluster_of
 from experiments.errors import DataError
 from experiments.models.buffers import BufferCache
-from experiments.models.worker import TRAIN, VALID, Block, Report, Rows
+from experiments.models.worker import SPLIT_OF, Block, Report, Rows
 from experiments.specs.topology import Topology
 from experiments.telemetry.clock import UnitClock
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from experiments.warehouse.packed_files import Buffer
     from experiments.warehouse.pagefile import Table
 
-TABLES = {TRAIN: "train_packed", VALID: "valid_packed"}
-"""What each kind of unit reads."""
+TABLES = {"train": "train_packed", "valid": "valid_packed"}
+"""The table of each split."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ class PageShard:
             A table is damaged or not as packing makes it, or its files cannot be read here.
         """
         clock = UnitClock()
-        for kind in TABLES:
-            if self._name(kind) not in _tables:
+        for split in TABLES:
+            if self._name(split) not in _tables:
                 _load_code()
                 clock.lap("init")
                 before = cache.bytes
-                _tables[self._name(kind)] = self._read(kind, cache, check)
+                _tables[self._name(split)] = self._read(split, cache, check)
                 clock.lap("etl.read", cache.bytes - before)
-        known = [_tables[self._name(kind)] for kind in TABLES]
+        known = [_tables[self._name(split)] for split in TABLES]
         if any(each.streamed for each in known):
             self._reach()
         return {
@@ -115,19 +115,20 @@ class PageShard:
         }
 
     def blocks(self, kind: str) -> Generator[Block, None, None]:
-        known = _tables[self._name(kind)]
-        with _Stream(functools.partial(self._open, kind), known) as stream:
+        split = SPLIT_OF[kind]
+        known = _tables[self._name(split)]
+        with _Stream(functools.partial(self._open, split), known) as stream:
             for buffer in sorted(known.buffers, key=lambda each: each.number):
                 read = functools.partial(stream.take, buffer.number)
-                yield Block(self._key(kind, buffer), read, buffer.rows)
+                yield Block(self._key(split, buffer), read, buffer.rows)
 
-    def _name(self, kind: str) -> Hashable:
-        return self.topology.name, self.content, self.partition, kind
+    def _name(self, split: str) -> Hashable:
+        return self.topology.name, self.content, self.partition, split
 
-    def _key(self, kind: str, buffer: Buffer) -> Hashable:
-        return self._name(kind), buffer.number
+    def _key(self, split: str, buffer: Buffer) -> Hashable:
+        return self._name(split), buffer.number
 
-    def _read(self, kind: str, cache: BufferCache, check: Callable[[], None]) -> _Read:
+    def _read(self, split: str, cache: BufferCache, check: Callable[[], None]) -> _Read:
         """Put a table's last buffers, in the order of its pages, straight into the cache.
 
         Those that are there already were read by a call that lost its server.
@@ -135,9 +136,9 @@ class PageShard:
         from experiments.warehouse import packed_files
         from experiments.warehouse.pagefile.table import BATCH_BYTES
 
-        with self._open(kind) as table:
+        with self._open(split) as table:
             found = packed_files.buffers(table)
-            here = [each for each in found if self._key(kind, each) in cache]
+            here = [each for each in found if self._key(split, each) in cache]
             room = cache.budget - cache.bytes + sum(each.bytes for each in here)
             streamed = len(found)
             while streamed and found[streamed - 1].bytes <= room:
@@ -148,14 +149,14 @@ class PageShard:
             part = packed_files.rows(table, found, BATCH_BYTES, arena.allocate, start)
             for buffer, rows in part:
                 check()
-                cache.put(self._key(kind, buffer), *rows)
+                cache.put(self._key(split, buffer), *rows)
             return _Read(found, streamed, table.file_bytes)
 
-    def _open(self, kind: str) -> contextlib.AbstractContextManager[Table]:
+    def _open(self, split: str) -> contextlib.AbstractContextManager[Table]:
         from experiments.warehouse import packed_files
 
         cluster = cluster_of(self.topology)
-        return packed_files.opened(cluster, cluster.segments[self.partition], TABLES[kind])
+        return packed_files.opened(cluster, cluster.segments[self.partition], TABLES[split])
 
     def _reach(self) -> None:
         cluster = cluster_of(self.topology)

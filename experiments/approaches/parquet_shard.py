@@ -23,7 +23,7 @@ from experiments.datasets.source import Split
 from experiments.errors import DataError
 from experiments.files import unwritable
 from experiments.models.buffers import BufferCache
-from experiments.models.worker import TRAIN, Block, Report, Rows
+from experiments.models.worker import SPLIT_OF, Block, Report, Rows
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class ParquetShard:
         """
         from pyarrow import parquet
 
-        file = self.path("train" if kind == TRAIN else "valid")
+        file = self.path(SPLIT_OF[kind])
         with _damage_named(file):
             opened = parquet.ParquetFile(file, memory_map=True, page_checksum_verification=True)
         with opened:

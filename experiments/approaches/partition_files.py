@@ -23,7 +23,7 @@ from experiments.models import rank
 from experiments.models.buffers import BufferCache
 from experiments.models.process_group import Group
 from experiments.models.session import Session
-from experiments.models.worker import TRAIN, Report, UnitWorker, merge
+from experiments.models.worker import TRAIN, Report, UnitWorker, merge, with_evaluations
 from experiments.specs.topology import CACHE_BYTES, CACHE_BYTES_VARIABLE
 
 _cancelled = threading.Event()
@@ -86,7 +86,7 @@ def run_unit(
     source: str,
     target: str | None,
 ) -> Report:
-    """Load a state, train or evaluate one shard, dump the state.
+    """Load a state, train or evaluate one shard, dump the state; then evaluate it if told so.
 
     Parameters
     ----------
@@ -105,14 +105,20 @@ def run_unit(
     except ServerDied as died:
         raise NotBegun(str(died)) from died
     reports.append(worker.load_file(job, Path(source)))
+    reports.append(_scan(worker, kind, job, shard))
+    if target is not None:
+        reports.append(worker.dump(lambda state: write_atomically(Path(target), state)))
+    evaluations = job.get("evaluations", ())
+    return with_evaluations(reports, {k: _scan(worker, k, job, shard) for k in evaluations})
+
+
+def _scan(worker: UnitWorker, kind: str, job: Mapping[str, Any], shard: Shard) -> Report:
+    """Train or evaluate the loaded model on one shard."""
     worker.start(kind, job)
     with contextlib.closing(shard.blocks(kind)) as blocks:
         for block in blocks:
             worker.feed(kind, *block)
-    reports.append(worker.finish(kind))
-    if target is not None:
-        reports.append(worker.dump(lambda state: write_atomically(Path(target), state)))
-    return merge(reports)
+    return worker.finish(kind)
 
 
 def train_rank(

@@ -18,7 +18,7 @@ import numpy as np
 from experiments.approaches.base import RunContext
 from experiments.datasets import Partition, PreparedDataset, one_hot
 from experiments.models.buffers import BufferCache
-from experiments.models.worker import TRAIN, Block, Report, Rows
+from experiments.models.worker import SPLIT_OF, Block, Report, Rows
 
 
 class Shard(Protocol):
@@ -81,12 +81,13 @@ class FileShard:
 
     def blocks(self, kind: str) -> Generator[Block, None, None]:
         data = _open(self.dataset)
-        part = data.partition("train" if kind == TRAIN else "valid", self.partition)
+        split = SPLIT_OF[kind]
+        part = data.partition(split, self.partition)
         length = len(part.y)
         size = max(1, self.block_bytes // part.x[0].nbytes)
         for start in range(0, length, size):
             stop = min(start + size, length)
-            key = (self.dataset, kind, self.partition, start)
+            key = (self.dataset, split, self.partition, start)
             read = functools.partial(_read, part, start, stop, data.classes)
             yield Block(key, read, stop - start)
 

@@ -7,9 +7,10 @@ from collections import Counter
 from typing import Any
 
 from experiments.approaches.base import RunContext
+from experiments.models.worker import SPLIT_OF
 from experiments.mop.idle import Timeline
 from experiments.mop.progress import Score
-from experiments.mop.unit import UnitResult
+from experiments.mop.unit import Kind, UnitResult
 from experiments.telemetry.journal import Event
 
 _FINISHED = "unit_finished"
@@ -20,7 +21,7 @@ class WholeUnits:
 
     Attributes
     ----------
-    done : finished units of each model: a training and an evaluation for each epoch, in turn.
+    done : finished units of each model: a training and its evaluations for each epoch, in turn.
     """
 
     def __init__(self, context: RunContext) -> None:
@@ -63,8 +64,8 @@ class WholeUnits:
         if detail["kind"] == "train":
             self._context.store.discard(model, below=epoch)
         else:
-            self._evaluated(model, epoch, Score.of(result))
-            self._journal.append("epoch_finished", model=model, epoch=epoch)
+            Score.of(result).mark(self._journal, model, epoch, detail["kind"])
+            self._end_epoch(model, epoch, detail["kind"])
 
     def lost(self, event: Event, reason: str) -> None:
         """Mark that a started unit was lost with its worker."""
@@ -82,27 +83,30 @@ class WholeUnits:
         for worker, gap in self._timeline.close(time.monotonic_ns()):
             self._journal.span(gap, worker=worker, epoch=epoch)
 
-    def _evaluated(self, model: int, epoch: int, score: Score) -> None:
-        means: dict[str, Any] = score.detail()
-        self._journal.append("evaluated", model=model, epoch=epoch, split="valid", **means)
+    def _end_epoch(self, model: int, epoch: int, kind: Kind) -> None:
+        if kind == self._context.evaluations[-1]:
+            self._journal.append("epoch_finished", model=model, epoch=epoch)
 
     def _read(self) -> None:
         """Take in the journal of earlier starts, and write what the last one owes an epoch."""
-        scores: dict[tuple[int, int], Score] = {}
-        marks: dict[str, set[tuple[int, int]]] = {"evaluated": set(), "epoch_finished": set()}
+        scores: dict[tuple[int, int, Kind], Score] = {}
+        evaluated: set[tuple[int, int, str]] = set()
+        over: set[tuple[int, int]] = set()
         for event in self._context.history:
             if event.kind == _FINISHED:
                 model, epoch = _epoch(event)
                 self.done[model] += 1
                 if event.detail["kind"] != "train":
-                    scores[model, epoch] = Score.read(event.detail)
-            elif event.kind in marks:
-                marks[event.kind].add(_epoch(event))
-        for (model, epoch), score in scores.items():
-            if (model, epoch) not in marks["evaluated"]:
-                self._evaluated(model, epoch, score)
-            if (model, epoch) not in marks["epoch_finished"]:
-                self._journal.append("epoch_finished", model=model, epoch=epoch)
+                    scores[model, epoch, event.detail["kind"]] = Score.read(event.detail)
+            elif event.kind == "evaluated":
+                evaluated.add((*_epoch(event), event.detail["split"]))
+            elif event.kind == "epoch_finished":
+                over.add(_epoch(event))
+        for (model, epoch, kind), score in scores.items():
+            if (model, epoch, SPLIT_OF[kind]) not in evaluated:
+                score.mark(self._journal, model, epoch, kind)
+            if (model, epoch) not in over:
+                self._end_epoch(model, epoch, kind)
 
 
 def _keys(event: Event) -> dict[str, Any]:

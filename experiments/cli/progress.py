@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from experiments.approaches.base import units
+from experiments.approaches.base import epoch_units
 from experiments.runner.plan import PlannedRun
 from experiments.search.journaled import assignments_of
 from experiments.telemetry.journal import Event
@@ -120,7 +120,7 @@ class _Tracker:
         if event.kind == "run_started":
             self._busy.clear()
         elif event.kind == "unit_started" and event.worker is not None and event.model is not None:
-            kind = {"train": "trains", "valid": "evaluates"}[event.detail["kind"]]
+            kind = "trains" if event.detail["kind"] == "train" else "evaluates"
             what = f"{kind} {self._configs[event.model].key} (epoch {event.epoch})"
             self._busy[event.worker] = (what, event.wall)
         elif event.kind == "unit_finished" and event.worker is not None:
@@ -141,14 +141,14 @@ class _Tracker:
             ]
 
     def _expected(self) -> int:
-        """Units in all: every epoch trains, then evaluates, each model on all its partitions.
+        """Units in all: every epoch trains and evaluates each model on all its partitions.
 
         What a search has not asked yet counts with all its epochs, though some may be stopped.
         """
         spec = self._spec
         models = len(spec.configs) if spec.search is None else spec.search.trials
         not_asked = max(0, models - len(self._configs)) if spec.search else models
-        return 2 * units(spec) * (self._asked + not_asked * spec.epochs)
+        return epoch_units(spec) * (self._asked + not_asked * spec.epochs)
 
     def left(self) -> float:
         """Seconds left: the mean unit so far, over all workers."""

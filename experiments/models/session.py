@@ -6,6 +6,7 @@ traced once per architecture; a hop only sets variables.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,7 @@ class Session:
         self._steps: dict[ModelKey, Step] = {}
         self._paces: dict[ModelKey, Pace] = {}
         self._warm: set[ModelKey] = set()
+        self._rebuilt: ModelKey | None = None
         self._loaded: Job | None = None
         self._dirty = False
         self._pass: _Pass | None = None
@@ -100,6 +102,19 @@ class Session:
         self._warm.add(key)
         return True
 
+    def rebuild(self, job: Mapping[str, Any]) -> None:
+        """Forget the compiled model of this job, and build, compile and trace it anew.
+
+        What was loaded is gone. An emulated device counts the time this takes as the next state's.
+        """
+        key = Job.from_json(job).model
+        self._loaded = self._pass = None
+        self._steps.pop(key, None)
+        self._warm.discard(key)
+        gc.collect()  # graphs and variables of a model are in cycles
+        self.warm(job)
+        self._rebuilt = key
+
     def _exercise(self, step: Step, wanted: Job) -> None:
         """Do everything once that a framework compiles or traces."""
         x = np.zeros((wanted.batch_size, *wanted.input_shape), np.float32)
@@ -127,8 +142,10 @@ class Session:
         step = self._step(wanted)
         decoded = codec.decode(state, step.layout)
         self._loaded = self._pass = None
-        if (pace := self._paces.get(wanted.model)) is not None:
+        pace = self._paces.get(wanted.model)
+        if pace is not None and self._rebuilt != wanted.model:
             pace.begin()
+        self._rebuilt = None
         step.set_state(decoded)
         step.configure(wanted.learning_rate, wanted.regularization)
         self._dirty = False

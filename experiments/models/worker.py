@@ -6,14 +6,16 @@ query, an aggregate) is the caller's business. The code keeps to Python 3.9: Gre
 is that old.
 
 A *job* is a mapping with ``model`` (what a :class:`~experiments.models.session.Session` takes) and,
-where a step needs it, ``seed``.
+where a step needs it, ``seed``. A run's protocol may add ``rebuild`` (build the model anew before
+its state is loaded), ``reset_optimizer`` (save states without Adam's moments) and ``evaluations``
+(what the model is evaluated on at the end of a unit of training, before another worker has it).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -46,9 +48,20 @@ class Block(NamedTuple):
 Report = dict[str, Any]
 """JSON-able answer of a step: ``spans`` as [phase, start_ns, end_ns, bytes], ``counters`` and, at
 the end of a unit, ``rows``, ``loss`` (mean per row, as the journal's ``number`` writes it),
-``metrics`` (means) and ``ranks`` (see :mod:`experiments.models.measures`)."""
+``metrics`` (means) and ``ranks`` (see :mod:`experiments.models.measures`). A unit of training that
+ended with evaluations has these four of each of them under ``evaluations``, by kind."""
 
-TRAIN, VALID = "train", "valid"
+TRAIN, TRAINING_PASS, VALID = "train", "training_pass", "valid"
+"""Kinds of unit: training, evaluation on the training set, and on the validation set."""
+
+SPLIT_OF: Mapping[str, Literal["train", "valid"]] = {
+    TRAIN: "train",
+    TRAINING_PASS: "train",
+    VALID: "valid",
+}
+"""The rows that each kind of unit reads."""
+
+_OUTCOME = ("rows", "loss", "metrics", "ranks")
 
 
 class UnitWorker:
@@ -58,6 +71,7 @@ class UnitWorker:
         self.session = session
         self._clock = UnitClock()
         self._before = (0, 0)
+        self._job: Mapping[str, Any] = {}
 
     def warm(self, job: Mapping[str, Any]) -> Report:
         """Import the framework, build and trace the model's steps. Does nothing the second time."""
@@ -76,7 +90,12 @@ class UnitWorker:
     def load(self, job: Mapping[str, Any], read: Callable[[], bytes | memoryview]) -> Report:
         """Read a state and set the model to it, which a process that is new builds first."""
         self._clock.begin()
-        if self.session.warm(job["model"]):
+        self._before = (self.session.buffers.hits, self.session.buffers.misses)
+        self._job = job
+        if job.get("rebuild"):
+            self.session.rebuild(job["model"])
+            self._clock.lap("rebuild")
+        elif self.session.warm(job["model"]):
             self._clock.lap("init")
         state = read()
         self.session.load(job["model"], state)
@@ -105,13 +124,13 @@ class UnitWorker:
     def dump(self, save: Callable[[bytes], None]) -> Report:
         """Save the model's state."""
         self._clock.begin()
-        state = self.session.dump()
+        state = self.session.dump(optimizer=not self._job.get("reset_optimizer"))
         save(state)
         self._clock.lap("model_transmission", len(state))
         return self._report()
 
     def start(self, kind: str, job: Mapping[str, Any], fetching_ns: int = 0) -> None:
-        """Begin a unit of ``kind`` (:data:`TRAIN` or :data:`VALID`) on the loaded model.
+        """Begin a unit of a kind on the loaded model.
 
         Parameters
         ----------
@@ -119,7 +138,6 @@ class UnitWorker:
         """
         self._clock.begin(fetching_ns)
         self._clock.lap("data_transmission")
-        self._before = (self.session.buffers.hits, self.session.buffers.misses)
         if kind == TRAIN:
             self.session.train_start(job["model"], job["seed"])
         else:
@@ -188,13 +206,29 @@ class UnitWorker:
         return {"spans": spans, "counters": counters}
 
 
-def merge(reports: list[Report]) -> Report:
+def merge(reports: Sequence[Report]) -> Report:
     """The reports of one unit's steps as one: all spans, the last counters and outcome."""
     whole: Report = {}
     for report in reports:
         whole.update(report)
     whole["spans"] = [span for report in reports for span in report["spans"]]
     return whole
+
+
+def with_evaluations(trained: Sequence[Report], found: Mapping[str, Report]) -> Report:
+    """The report of a unit of training that ended with evaluations.
+
+    Parameters
+    ----------
+    trained : of its steps up to the state that it leaves.
+    found : of each evaluation, by kind, in order.
+    """
+    whole = merge(trained)
+    for report in found.values():
+        whole["spans"] = [*whole["spans"], *report["spans"]]
+        whole["counters"] = report["counters"]
+    outcomes = {kind: {n: report[n] for n in _OUTCOME} for kind, report in found.items()}
+    return {**whole, "evaluations": outcomes} if outcomes else whole
 
 
 def spans_of(report: Report) -> tuple[Span, ...]:

@@ -23,7 +23,7 @@ from experiments.mop.idle import Timeline
 from experiments.mop.loop import drive
 from experiments.mop.policy import Policy, Sweep
 from experiments.mop.pool import Pool
-from experiments.mop.progress import Progress, Score, pool
+from experiments.mop.progress import Progress, Score
 from experiments.mop.state import Board, UnitTimes
 from experiments.mop.unit import Executor, Kind, Lost, Outcome, Unit, UnitResult
 from experiments.telemetry.journal import Event, Journal, Span, read
@@ -73,6 +73,8 @@ class Engine:
     store : holds version 0 of every model before the first epoch.
     history : events of earlier starts of this run; by default what is in the journal's file.
     evaluation : chooses the next unit of evaluation; by default each worker takes all models.
+    evaluations : what a model is evaluated on after its epoch, in order, as far as its units of
+        training have not ended with that.
     clock : monotonic nanoseconds.
     """
 
@@ -87,6 +89,7 @@ class Engine:
         *,
         history: Iterable[Event] | None = None,
         evaluation: Policy | None = None,
+        evaluations: Sequence[Kind] = ("valid",),
         clock: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         if models < 1 or workers < 1:
@@ -98,6 +101,7 @@ class Engine:
         self._journal = journal
         self._store = store
         self._sweep = Sweep() if evaluation is None else evaluation
+        self._evaluations = evaluations
         self._clock = clock
         self._progress = Progress(models, workers)
         self._progress.read(read(journal.path) if history is None else history)
@@ -145,17 +149,21 @@ class Engine:
         self._open(epoch)
         for model in range(self._models):
             self._mark_if_evaluated(epoch, model)
+        for kind in self._evaluations:
+            self._sweep_models(epoch, kind)
+        self.end_epoch(epoch)
+
+    def _sweep_models(self, epoch: int, kind: Kind) -> None:
         board = Board(
             epoch,
             self._models,
             self._workers,
             self._sweep.arrange(epoch, self._models, self._workers),
-            finished=self._progress.scored(epoch),
+            finished=self._progress.scored(epoch, kind),
             times=UnitTimes(self._models),
             isolated=False,
         )
-        self._carry_out(board, self._sweep, lambda _: "valid")
-        self.end_epoch(epoch)
+        self._carry_out(board, self._sweep, lambda _: kind)
 
     def end_epoch(self, epoch: int) -> None:
         """Account for idle time, check the invariants on the journal and mark the epoch finished.
@@ -228,8 +236,11 @@ class Engine:
         trained = self._progress.trained_on(model, epoch)
         if len(trained) < self._workers:
             return "train", trained
-        scored = set(self._progress.scores.get((epoch, model), ()))
-        return ("valid" if len(scored) < self._workers else None), scored
+        for kind in self._evaluations:
+            scored = self._progress.scored_on(model, epoch, kind)
+            if len(scored) < self._workers:
+                return kind, scored
+        return None, set()
 
     def _open(self, epoch: int) -> Timeline:
         if self._timeline is not None and self._timeline[0] == epoch:
@@ -311,9 +322,11 @@ class Engine:
         if kind == "train":
             self._progress.note_trained(unit, version)
             self._store.discard(unit.model, below=version)
+            for each, found in result.evaluations.items():
+                self._progress.note_scored(unit, each, Score.read(found))
         else:
-            self._progress.note_scored(unit, Score.of(result))
-            self._mark_if_evaluated(unit.epoch, unit.model)
+            self._progress.note_scored(unit, kind, Score.of(result))
+        self._mark_if_evaluated(unit.epoch, unit.model)
 
     def _record_idling(
         self, unit: Unit, spans: Sequence[Span], submitted_ns: int, done_ns: int
@@ -329,12 +342,8 @@ class Engine:
         return unit.epoch, self._open(unit.epoch)
 
     def _mark_if_evaluated(self, epoch: int, model: int) -> None:
-        scores = self._progress.scores.get((epoch, model), {})
-        if len(scores) < self._workers or (epoch, model) in self._progress.evaluated:
-            return
-        means: dict[str, Any] = pool(scores).detail()
-        self._journal.append("evaluated", model=model, epoch=epoch, split="valid", **means)
-        self._progress.evaluated.add((epoch, model))
+        for kind in self._evaluations:
+            self._progress.mark_evaluated(self._journal, model, epoch, kind)
 
     def _fail(
         self, unit: Unit, kind: Callable[[Unit], Kind], error: BaseException, flight: _Flight

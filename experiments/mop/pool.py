@@ -27,16 +27,18 @@ class Pool(Board):
         super().__init__(1, models, workers, every, finished=set(every), times=times)
         self._policy = policy
         self._ranks: dict[int, dict[tuple[int, int], int]] = {}
-        self._evaluations: set[Unit] = set()
+        self._evaluations: dict[Unit, Kind] = {}
 
     def kind(self, unit: Unit) -> Kind:
-        """Whether a unit that was added is one of training or of evaluation."""
-        return "valid" if unit in self._evaluations else "train"
+        """What a unit that was added is one of."""
+        return self._evaluations.get(unit, "train")
 
     def add(self, kind: Kind, units: Iterable[Unit]) -> None:
         """More to do. A model's units of training are finished before its evaluations are added."""
         for unit in units:
-            (self._evaluations.add if kind == "valid" else self._evaluations.discard)(unit)
+            self._evaluations.pop(unit, None)
+            if kind != "train":
+                self._evaluations[unit] = kind
             self._pending[unit] = None
             self._of[unit.worker][unit.model] = unit
             self._grid[unit.worker, unit.model] = True

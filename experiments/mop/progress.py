@@ -9,9 +9,10 @@ from typing import Any
 
 from experiments.errors import DataError
 from experiments.models.measures import Ranks, add_ranks, roc_area
+from experiments.models.worker import SPLIT_OF
 from experiments.mop.state import UnitTimes
-from experiments.mop.unit import Unit, UnitResult
-from experiments.telemetry.journal import Event, number
+from experiments.mop.unit import Kind, Unit, UnitResult
+from experiments.telemetry.journal import Event, Journal, number
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Score:
 
     @classmethod
     def read(cls, detail: Mapping[str, Any]) -> Score:
-        """What the ``unit_finished`` mark of an evaluation says."""
+        """What the ``unit_finished`` mark of an evaluation says, or of one at a unit's end."""
         return cls(
             int(detail["rows"]), float(detail["loss"]), detail["metrics"], detail.get("ranks", {})
         )
@@ -41,6 +42,11 @@ class Score:
         if self.ranks:
             found["auc"] = number(roc_area(self.ranks))
         return {**found, **self.metrics}
+
+    def mark(self, journal: Journal, model: int, epoch: int, kind: Kind) -> None:
+        """Journal this as a model's evaluation in an epoch."""
+        means: dict[str, Any] = self.detail()
+        journal.append("evaluated", model=model, epoch=epoch, split=SPLIT_OF[kind], **means)
 
 
 def pool(scores: Mapping[int, Score]) -> Score:
@@ -72,8 +78,8 @@ class Progress:
     opened, finished : epochs that were started, and that are complete.
     trained : per epoch, its finished units of training.
     versions : per model, the version of its latest finished state; 0 is the initial one.
-    scores : per (epoch, model), what each partition's evaluation found.
-    evaluated : (epoch, model) whose evaluation is complete and marked.
+    scores : per (epoch, model, kind), what each partition's evaluation found.
+    evaluated : (epoch, model, split) whose evaluation is complete and marked.
     times : mean seconds of a unit of training, per model.
     """
 
@@ -84,10 +90,10 @@ class Progress:
     finished: set[int] = field(default_factory=set)
     trained: defaultdict[int, set[Unit]] = field(default_factory=lambda: defaultdict(set))
     versions: list[int] = field(init=False)
-    scores: defaultdict[tuple[int, int], dict[int, Score]] = field(
+    scores: defaultdict[tuple[int, int, Kind], dict[int, Score]] = field(
         default_factory=lambda: defaultdict(dict)
     )
-    evaluated: set[tuple[int, int]] = field(default_factory=set)
+    evaluated: set[tuple[int, int, str]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.times = UnitTimes(self.models)
@@ -110,7 +116,7 @@ class Progress:
                     opened = event.kind == "epoch_started"
                     (self.opened if opened else self.finished).add(event.epoch)
             elif event.kind == "evaluated" and event.model is not None:
-                self.evaluated.add((event.epoch, event.model))
+                self.evaluated.add((event.epoch, event.model, event.detail["split"]))
             elif event.kind == "unit_started":
                 started[self._unit(event)] = event.mono_ns
             elif event.kind == "unit_finished":
@@ -122,28 +128,42 @@ class Progress:
         if detail["kind"] == "train":
             self.note_trained(unit, int(detail["version"]))
             self.times.add(unit.model, (event.mono_ns - started_ns) / 1e9)
+            for kind, found in detail.get("evaluations", {}).items():
+                self.note_scored(unit, kind, Score.read(found))
         else:
-            self.note_scored(unit, Score.read(detail))
+            self.note_scored(unit, detail["kind"], Score.read(detail))
 
     def note_trained(self, unit: Unit, version: int) -> None:
         """A unit of training is finished and ``version`` is saved."""
         self.trained[unit.epoch].add(unit)
         self.versions[unit.model] = max(version, self.versions[unit.model])
 
-    def note_scored(self, unit: Unit, score: Score) -> None:
-        """An evaluation unit is finished."""
-        self.scores[unit.epoch, unit.model][unit.partition] = score
+    def note_scored(self, unit: Unit, kind: Kind, score: Score) -> None:
+        """An evaluation is finished on one partition."""
+        self.scores[unit.epoch, unit.model, kind][unit.partition] = score
+
+    def mark_evaluated(self, journal: Journal, model: int, epoch: int, kind: Kind) -> None:
+        """Journal a model's evaluation once all partitions' are finished, if it is not there."""
+        scores = self.scores.get((epoch, model, kind), {})
+        key = epoch, model, SPLIT_OF[kind]
+        if len(scores) == self.workers and key not in self.evaluated:
+            pool(scores).mark(journal, model, epoch, kind)
+            self.evaluated.add(key)
 
     def trained_on(self, model: int, epoch: int) -> set[int]:
         """Partitions that a model has finished training on in an epoch."""
         return {unit.partition for unit in self.trained[epoch] if unit.model == model}
 
-    def scored(self, epoch: int) -> set[Unit]:
-        """Finished evaluation units of an epoch."""
+    def scored_on(self, model: int, epoch: int, kind: Kind) -> set[int]:
+        """Partitions that a model has been evaluated on in an epoch."""
+        return set(self.scores.get((epoch, model, kind), ()))
+
+    def scored(self, epoch: int, kind: Kind) -> set[Unit]:
+        """Finished evaluations of a kind in an epoch."""
         return {
             Unit(model, partition, epoch)
             for model in range(self.models)
-            for partition in self.scores.get((epoch, model), ())
+            for partition in self.scored_on(model, epoch, kind)
         }
 
     def _unit(self, event: Event) -> Unit:

@@ -9,8 +9,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 from experiments.models.measures import Ranks
 from experiments.telemetry.journal import Span, number
 
-Kind = Literal["train", "valid"]
-"""``train`` turns version v of a model's state into v + 1; ``valid`` reads v and writes nothing."""
+Kind = Literal["train", "training_pass", "valid"]
+"""``train`` turns version v of a model's state into v + 1; the others are evaluations, on the
+training set and on the validation set, which read v and write nothing."""
 
 
 class Unit(NamedTuple):
@@ -44,6 +45,8 @@ class UnitResult:
     metrics : means over these rows, for example ``top1_error`` and ``top5_error`` (0 to 1).
     ranks : what the area under the ROC curve is made of, of an evaluation with two classes.
     counters : numbers worth keeping, for example buffer hits.
+    evaluations : of a unit of training that ended with some, what each kind found: ``rows``,
+        ``loss``, ``metrics`` and ``ranks``.
     """
 
     spans: tuple[Span, ...]
@@ -52,6 +55,7 @@ class UnitResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     ranks: Ranks = field(default_factory=dict)
     counters: Mapping[str, float] = field(default_factory=dict)
+    evaluations: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def from_report(cls, report: Mapping[str, Any]) -> UnitResult:
@@ -63,6 +67,7 @@ class UnitResult:
             metrics=report["metrics"],
             ranks=report["ranks"],
             counters=report["counters"],
+            evaluations=report.get("evaluations", {}),
         )
 
     def detail(self) -> dict[str, Any]:
@@ -73,7 +78,8 @@ class UnitResult:
             "metrics": dict(self.metrics),
             "counters": dict(self.counters),
         }
-        return {**found, "ranks": self.ranks} if self.ranks else found
+        more = {"ranks": self.ranks, "evaluations": self.evaluations}
+        return {**found, **{name: value for name, value in more.items() if value}}
 
 
 @dataclass(frozen=True)

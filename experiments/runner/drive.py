@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from experiments.approaches.base import ApproachContract, RunContext, Trait, find
+from experiments.approaches.base import ApproachContract, RunContext, find, inability
 from experiments.datasets import prepare
 from experiments.errors import DataError, SpecError
 from experiments.files import write_atomically
@@ -87,12 +87,12 @@ def _approach(spec: RunSpec) -> type[ApproachContract]:
     Raises
     ------
     SpecError
-        It would train for real where the run is to wait for a device.
+        It cannot do what the run asks.
     """
-    found = find(spec.approach)
-    if spec.emulation is not None and Trait.PACKAGE in found.traits:
-        raise SpecError(f"{spec.approach} trains by itself: it cannot wait for an emulated device")
-    return found
+    reason = inability(spec.approach, spec.protocol, emulated=spec.emulation is not None)
+    if reason is not None:
+        raise SpecError(f"{spec.approach}: {reason}")
+    return find(spec.approach)
 
 
 @contextlib.contextmanager

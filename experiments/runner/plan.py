@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from experiments.approaches.base import Trait, find
+from experiments.approaches.base import Trait, find, inability
 from experiments.datasets import find_source
 from experiments.errors import DataError, SpecError
 from experiments.mop.policy import POLICIES
@@ -19,7 +19,6 @@ from experiments.runner import fingerprint, spark
 from experiments.search import registry
 from experiments.specs import devices
 from experiments.specs.load import (
-    ApproachRow,
     LeftOut,
     approaches,
     approaches_of,
@@ -27,6 +26,7 @@ from experiments.specs.load import (
     experiments,
     figures,
     nearest,
+    protocols,
     run_spec,
 )
 from experiments.specs.model import RunSpec
@@ -112,23 +112,25 @@ def plan(
         if experiment not in experiments():
             raise nearest("experiment", experiment, experiments())
         leaders: dict[tuple[int, int], str] = {}
-        for row, count, own, number in _points(experiment, scale, workers, policy, repeat):
+        for point in _points(experiment, scale, protocol, workers, policy, repeat):
+            count, number = point.workers, point.number
             spec = run_spec(
                 experiment,
-                row.id,
+                point.approach,
                 scale,
-                protocol=protocol,
+                protocol=point.protocol,
                 workers=count,
                 seed=seed + number,
-                policy=own,
+                policy=point.policy,
                 searcher=searcher,
+                settings=point.settings,
                 device=device,
                 speedup=speedup,
             )
-            if spec.emulation is not None and is_package(row.id):
+            if inability(spec.approach, spec.protocol, emulated=spec.emulation is not None):
                 continue
             _check(spec)
-            if spark_master and spark.is_on(row.id):
+            if spark_master and spark.is_on(point.approach):
                 spec = replace(spec, spark_master=spark_master)
             leader = leaders.get((count, number))
             runs.append(planned(_following(spec, leader), fresh=fresh))
@@ -143,16 +145,37 @@ def plan(
     return runs
 
 
+class _Point(NamedTuple):
+    """What the runs of an experiment differ in; ``number`` is that of the seed."""
+
+    approach: str
+    workers: int
+    protocol: str
+    policy: str | None
+    settings: Mapping[str, Any]
+    number: int
+
+
 def _points(
-    experiment: str, scale: str, workers: int | None, policy: str | None, repeat: int
-) -> Iterator[tuple[ApproachRow, int, str | None, int]]:
-    """Approach, number of workers, policy and number of the seed of an experiment's runs."""
+    experiment: str,
+    scale: str,
+    protocol: str,
+    workers: int | None,
+    policy: str | None,
+    repeat: int,
+) -> Iterator[_Point]:
+    """All runs of an experiment. One that is about protocols has its own."""
     differ = axes(experiment, scale)
-    counts = differ.workers if workers is None else (workers,)
-    for row, count in itertools.product(approaches_of(experiment, scale), counts):
-        policies = differ.policies if policy is None and row.policy is None else (policy,)
-        for own, number in itertools.product(policies, range(max(repeat, differ.seeds))):
-            yield row, count, own, number
+    for row in approaches_of(experiment, scale):
+        every = itertools.product(
+            [row.id],
+            differ.workers if workers is None else [workers],
+            differ.protocols.get(row.id, [protocol]),
+            differ.policies if policy is None and row.policy is None else [policy],
+            differ.settings,
+            range(max(repeat, differ.seeds)),
+        )
+        yield from itertools.starmap(_Point, every)
 
 
 def is_package(approach: str) -> bool:
@@ -160,13 +183,14 @@ def is_package(approach: str) -> bool:
     return Trait.PACKAGE in find(approach).traits
 
 
-def not_emulated(experiment: str, scale: str, device: str | None) -> list[LeftOut]:
-    """The approaches of an experiment that an emulated run of it does without."""
-    if not (device or experiments()[experiment].table[scale].get("device")):
-        return []
-    reason = "it trains by itself, and cannot wait for an emulated device"
-    rows = approaches_of(experiment, scale)
-    return [LeftOut(row.id, experiment, scale, reason) for row in rows if is_package(row.id)]
+def unable(experiment: str, scale: str, protocol: str, device: str | None) -> list[LeftOut]:
+    """The approaches of an experiment that its runs do without."""
+    emulated = bool(device or experiments()[experiment].table[scale].get("device"))
+    reasons = {
+        row.id: inability(row.id, protocols(row.id)[protocol], emulated=emulated)
+        for row in approaches_of(experiment, scale)
+    }
+    return [LeftOut(key, experiment, scale, reason) for key, reason in reasons.items() if reason]
 
 
 def _following(spec: RunSpec, leader: str | None) -> RunSpec:
@@ -180,8 +204,13 @@ def planned(spec: RunSpec, *, fresh: bool = False) -> PlannedRun:
     """A run and how far it is, from what lies in ``artifacts/``."""
     parts = fingerprint.parts(spec)
     identity = f"{spec.experiment}-{spec.approach}-{spec.scale}-w{spec.workers}-s{spec.seed}"
-    if spec.policy != (approaches()[spec.approach].policy or experiments()[spec.experiment].policy):
+    of_experiment = experiments().get(spec.experiment)
+    own = approaches()[spec.approach].policy or (of_experiment and of_experiment.policy)
+    if own and spec.policy != own:
         identity = f"{identity}-{spec.policy.partition(':')[0]}"
+    for setting, value in spec.settings.items():
+        if setting not in approaches()[spec.approach].settings:
+            identity = f"{identity}-{setting.replace('_', '-')}-{value}"
     if spec.protocol.name != "equal":
         identity = f"{identity}-{spec.protocol}"
     if spec.emulation is not None:

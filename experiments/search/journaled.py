@@ -132,7 +132,9 @@ class Search:
                 result = result_of(event)
                 self._searcher.tell(result)
                 del self._next[result.model]
-            elif event.kind == "evaluated" and event.model is not None and event.epoch is not None:
+            elif event.kind == "evaluated" and event.detail["split"] == "valid":
+                assert event.model is not None
+                assert event.epoch is not None
                 self._losses[Entry(event.model, event.epoch)] = float(event.detail["loss"])
 
     def _take_asked(self, event: Event) -> None:

@@ -146,9 +146,29 @@ def experiments() -> Mapping[str, ExperimentRow]:
     }
 
 
-def protocols() -> Mapping[str, Protocol]:
-    """All protocols by name."""
-    return {name: Protocol.from_row(name, row) for name, row in _read("protocols").items()}
+def protocols(approach: str | None = None) -> Mapping[str, Protocol]:
+    """All protocols by name, as they are for an approach.
+
+    What is for some approaches only is off where none is named.
+
+    Raises
+    ------
+    SpecError
+        A row is wrong, names an approach that does not exist, or is like none before it.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for name, own in _read("protocols").items():
+        like = own.get("like")
+        if like is not None and like not in rows:
+            raise SpecError(
+                f"protocols.toml: {name}.like = {like!r}: there is no such row above it"
+            )
+        rows[name] = {**rows.get(like, {}), **{k: v for k, v in own.items() if k != "like"}}
+        for value in own.values():
+            for each in value if isinstance(value, list) else ():
+                if each not in approaches():
+                    raise nearest(f"approach in protocols.toml's {name}", each, approaches())
+    return {name: Protocol.from_row(name, row, approach) for name, row in rows.items()}
 
 
 @dataclass(frozen=True)
@@ -159,11 +179,15 @@ class Axes:
     ----------
     workers : numbers of workers; one unless the experiment is about them.
     policies : schedulers of approaches that have none of their own; ``None`` is the experiment's.
+    protocols : those of each approach, where the experiment is about protocols; otherwise empty.
+    settings : what its approaches are told beside their own settings, a run each.
     seeds : how many, from the one asked for upwards.
     """
 
     workers: tuple[int, ...]
     policies: tuple[str | None, ...]
+    protocols: Mapping[str, tuple[str, ...]]
+    settings: tuple[Mapping[str, Any], ...]
     seeds: int
 
 
@@ -173,6 +197,8 @@ def axes(experiment: str, scale: str) -> Axes:
     return Axes(
         workers=tuple(at_scale.get("workers", (SCALES[scale],))),
         policies=tuple(at_scale.get("policies", (None,))),
+        protocols={key: tuple(names) for key, names in at_scale.get("protocols", {}).items()},
+        settings=tuple(at_scale.get("settings", ({},))),
         seeds=at_scale.get("seeds", 1),
     )
 
@@ -257,6 +283,7 @@ def run_spec(
     seed: int = 2018,
     policy: str | None = None,
     searcher: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     device: str | None = None,
     speedup: float | None = None,
     emulated: bool = True,
@@ -269,6 +296,7 @@ def run_spec(
     Parameters
     ----------
     policy, searcher : instead of the experiment's own; grids have no use for a searcher.
+    settings : beside the approach's own.
     device, speedup : instead of the scale's own; a run without a device trains for real.
     emulated : whether it may wait for the scale's device; otherwise it trains for real.
 
@@ -300,7 +328,7 @@ def run_spec(
         experiment=experiment,
         approach=approach,
         scale=scale,
-        protocol=protocols()[protocol],
+        protocol=protocols(approach)[protocol],
         workers=count,
         seed=seed,
         epochs=at_scale["epochs"],
@@ -308,7 +336,11 @@ def run_spec(
         dataset=dataset,
         configs=configs,
         search=searched,
-        settings={**approaches()[approach].settings, **approaches()[approach].at.get(scale, {})},
+        settings={
+            **approaches()[approach].settings,
+            **approaches()[approach].at.get(scale, {}),
+            **(settings or {}),
+        },
         emulation=_emulation(
             device,
             at_scale.get("speedup", 1.0) if speedup is None else speedup,

@@ -7,8 +7,8 @@ compiled models and decoded buffers live as long as the session. Three statement
 32 MB per row costs 100 ms, keeping it 2 ms (MADlib passes it).
 
 Every function takes a *job* as JSON: a worker's (``model`` and ``seed``) plus ``table`` (names the
-rows for the buffer cache; changes when the table's content does) and ``state`` (a file below the
-model store). Answers are a worker's reports as JSON.
+rows for the buffer cache; changes when the table's content does), ``kind`` (of an evaluation) and
+``state`` (a file below the model store). Answers are a worker's reports as JSON.
 
 The code keeps to Python 3.9: Greenplum's PL/Python is that old.
 """
@@ -44,6 +44,7 @@ class Backend:
         session.between_batches = self._check_interrupt
         self.worker = UnitWorker(session)
         self.parts: list[bytes] = []
+        self.evaluating = VALID
         self._checked = 0.0
 
     def _check_interrupt(self) -> None:
@@ -135,12 +136,14 @@ def train_final(rows: int | None) -> str | None:
 
 def evaluate_transition(state: int | None, job: str, buffer_id: int, *values: Any) -> int:
     """One buffer of an evaluation; ``values`` as :func:`decode` takes them."""
-    return _transition(VALID, state, job, buffer_id, *values)
+    this_backend().evaluating = kind = job_of(job).get("kind", VALID)
+    return _transition(kind, state, job, buffer_id, *values)
 
 
 def evaluate_final(rows: int | None) -> str | None:
     """End of an evaluation: rows, mean loss, top-1 and top-5 error; null without rows."""
-    return None if rows is None else json.dumps(this_backend().worker.finish(VALID))
+    backend = this_backend()
+    return None if rows is None else json.dumps(backend.worker.finish(backend.evaluating))
 
 
 def _transition(

@@ -11,13 +11,10 @@ from experiments.errors import DataError
 from experiments.models.worker import Report
 from experiments.warehouse.dialect import SCHEDULE_TABLE, Dialect, PostgresDialect
 from experiments.warehouse.record import Record, visit_of
-from experiments.warehouse.unit_tables import MODEL_TABLE, TRAIN_VIEW, VALID_VIEW, VISIT_TABLE
+from experiments.warehouse.unit_tables import MODEL_TABLE, VISIT_TABLE
 
 TAG = "cerebro-ds "
 """What the notices begin with that are for whoever called the procedure; the rest is JSON."""
-
-SCANS: Mapping[str, str] = {"fit": TRAIN_VIEW, "score": VALID_VIEW}
-"""Aggregates that need rows, and the view that has them."""
 
 Job = Mapping[str, Any]
 """A row of the schedule; its ``segment`` and ``mst_key`` say whose."""
@@ -45,8 +42,12 @@ class Coordinator:
         """Commit, here and on all segments, and begin the next transaction."""
         self._plpy.commit()
 
-    def carry_out(self, function: str, jobs: Sequence[Job]) -> list[Report]:
+    def carry_out(self, function: str, view: str | None, jobs: Sequence[Job]) -> list[Report]:
         """Have all segments do their jobs at once, by one statement; a report per job.
+
+        Parameters
+        ----------
+        view : has the rows of an aggregate that needs some.
 
         Raises
         ------
@@ -56,7 +57,7 @@ class Coordinator:
             A segment did nothing, which is what happens where it has no rows.
         """
         self._schedule(jobs)
-        plan = self._plan(function)
+        plan = self._plan(function, view)
         reports = {
             (row["__dist_key__"], row["mst_key"]): json.loads(row["report"])
             for row in self._plpy.execute(plan)
@@ -106,11 +107,11 @@ class Coordinator:
         )
         self._plpy.execute(insert, [json.dumps(rows, separators=(",", ":"))])
 
-    def _plan(self, function: str) -> Any:
+    def _plan(self, function: str, view: str | None) -> Any:
         statement = (
-            self._dialect.scheduled_scan(function, SCANS[function])
-            if function in SCANS
-            else self._dialect.scheduled(function)
+            self._dialect.scheduled(function)
+            if view is None
+            else self._dialect.scheduled_scan(function, view)
         )
         if statement not in self._plans:
             (row,) = self._plpy.execute(f"EXPLAIN (FORMAT JSON) {statement}")

@@ -16,8 +16,10 @@ A job has
 ``rounds``               still to do, in order: {``number``, ``entries``: [[model, epoch], …]}; the
                          models of a round are trained for one epoch each, then evaluated
 ``averages``             whether a model is trained everywhere and averaged (MA) or hops (UDAF)
+``hop_epochs``           epochs in which models hopped before they are averaged
 ``policy``, ``visits``   which unit is next, for those that hop; ``visits`` is the order to replay
-``tables``               names the rows of ``train`` and ``valid`` for the segments' caches
+``evaluations``          kinds of evaluation at the end of every ``unit`` and every ``round``
+``tables``               names the rows of each kind of unit for the segments' caches
 ``known``                [kind, model, partition, epoch] that the caller has heard of
 
 The caller hears of everything by notices. Greenplum 6 has no procedures; there the same loop has to
@@ -31,7 +33,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments.errors import DataError, PlanError
-from experiments.models.worker import TRAIN, VALID
+from experiments.models.worker import TRAIN, TRAINING_PASS, VALID
 from experiments.mop.loop import drive_batches
 from experiments.mop.policy import make_policy
 from experiments.mop.state import Board, UnitTimes
@@ -40,6 +42,7 @@ from experiments.mop.visits import Visit as Stop
 from experiments.specs.model import derive_seed
 from experiments.warehouse.coordinator import Coordinator
 from experiments.warehouse.record import Step, Visit
+from experiments.warehouse.unit_tables import TRAIN_VIEW, VALID_VIEW
 from experiments.warehouse.units import MERGE
 
 SQLSTATES: Mapping[type[Exception], str] = {PlanError: "CD001", DataError: "CD002"}
@@ -53,7 +56,13 @@ class Entry(NamedTuple):
     epoch: int
 
 
-_FUNCTIONS = {TRAIN: "fit", VALID: "score", MERGE: "average"}
+_FUNCTIONS: Mapping[str, tuple[str, str | None]] = {
+    TRAIN: ("fit", TRAIN_VIEW),
+    TRAINING_PASS: ("score", TRAIN_VIEW),
+    VALID: ("score", VALID_VIEW),
+    MERGE: ("average", None),
+}
+"""The aggregate that does a kind of step, and the view that has its rows."""
 
 
 def fit_multiple(text: str) -> None:
@@ -99,7 +108,8 @@ class _Procedure:
             number, entries = part["number"], [Entry(*entry) for entry in part["entries"]]
             self.coordinator.tell("round", number=number)
             self.train(number, entries)
-            self._evaluate(entries)
+            for kind in self.job["evaluations"]["round"]:
+                self._evaluate(kind, entries)
             self.coordinator.tell("round_finished", number=number)
         self.coordinator.discard(self._obsolete)
         self.coordinator.commit()
@@ -127,7 +137,7 @@ class _Procedure:
     def _before_rounds(self, function: str, jobs: Sequence[Mapping[str, Any]]) -> None:
         if not jobs:
             return
-        reports = self.coordinator.carry_out(function, jobs)
+        reports = self.coordinator.carry_out(function, None, jobs)
         self.coordinator.commit()
         for job, report in zip(jobs, reports, strict=True):
             model = job["mst_key"] if function == "initialize" else None
@@ -135,10 +145,10 @@ class _Procedure:
                 "prepared", worker=job["segment"], model=model, spans=report["spans"]
             )
 
-    def _evaluate(self, entries: Sequence[Entry]) -> None:
+    def _evaluate(self, kind: str, entries: Sequence[Entry]) -> None:
         """Every model on every segment, by one statement."""
         steps = [
-            Step(VALID, entry.model, segment, entry.epoch)
+            Step(kind, entry.model, segment, entry.epoch)
             for entry in sorted(entries)
             for segment in range(self.workers)
         ]
@@ -164,13 +174,13 @@ class _Procedure:
         self.coordinator.tell("started", steps=[list(step) for step in steps])
         self.coordinator.discard(self._obsolete)
         reports = self.coordinator.carry_out(
-            _FUNCTIONS[kind], [{**self._job(step, versions[step.model]), **more} for step in steps]
+            *_FUNCTIONS[kind], [{**self._job(step, versions[step.model]), **more} for step in steps]
         )
         self.coordinator.commit()
         self._obsolete = {}
         for step, report in zip(steps, reports, strict=True):
             version = versions[step.model]
-            if kind != VALID:
+            if kind in {TRAIN, MERGE}:
                 version += 1
                 self.record.hold(step.partition, step.model, version)
             self.record.add(Visit(step, version, report))
@@ -182,6 +192,7 @@ class _Procedure:
         job = {
             **self.models[step.model],
             "seed": derive_seed(self.job["seed"], "unit", step.model, step.epoch, step.partition),
+            "kind": step.kind,
             "segment": step.partition,
             "mst_key": step.model,
             "epoch": step.epoch,
@@ -191,6 +202,9 @@ class _Procedure:
         if step.kind != MERGE:
             job["holder"] = self.record.holder(step.model, version)
             job["table"] = self.job["tables"][step.kind]
+        if step.kind == TRAIN:
+            kinds = self.job["evaluations"]["unit"]
+            job["evaluations"] = {kind: self.job["tables"][kind] for kind in kinds}
         return job
 
     def _tell(self, visit: Visit) -> None:
@@ -256,12 +270,19 @@ class _Hopping(_Procedure):
 class _Averaging(_Procedure):
     """MA: a model is trained on all segments at once, then the average of what they learned is it.
 
-    The average after epoch e is version 2e, on one segment; version 2e - 1 is what each segment
-    learned in epoch e, on that segment.
+    The average after epoch e is version h + 2e, on one segment, and version h + 2e - 1 is what each
+    segment learned in epoch e, on that segment. Without hopping before, h is 0.
     """
 
     def oldest(self, model: int) -> int:
-        return max(version for version in self.record.versions(model) if version % 2 == 0)
+        hopped = self._average(self.job["hop_epochs"])
+        versions = self.record.versions(model)
+        return max(v for v in versions if v <= hopped or (v - hopped) % 2 == 0)
+
+    def _average(self, epoch: int) -> int:
+        """Version of the average after an epoch; of the last hop before the first."""
+        hops = int(self.job["hop_epochs"])
+        return hops * self.workers + 2 * (epoch - hops)
 
     def train(self, number: int, entries: Sequence[Entry]) -> None:
         for model, epoch in entries:
@@ -270,6 +291,6 @@ class _Averaging(_Procedure):
                 continue
             steps = [Step(TRAIN, model, segment, epoch) for segment in range(self.workers)]
             missing = [step for step in steps if step not in self.record]
-            self.batch(missing, {model: 2 * epoch - 2}, {})
+            self.batch(missing, {model: self._average(epoch - 1)}, {})
             parts = [[step.partition, self.record[step].report["rows"]] for step in steps]
-            self.batch([merge], {model: 2 * epoch - 1}, {"parts": parts})
+            self.batch([merge], {model: self._average(epoch) - 1}, {"parts": parts})

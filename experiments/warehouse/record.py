@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from experiments.errors import DataError
-from experiments.models.worker import TRAIN, VALID, Report
+from experiments.models.worker import TRAIN, TRAINING_PASS, VALID, Report
 from experiments.warehouse.units import MERGE
 
-_ORDER = (TRAIN, MERGE, VALID)
+_ORDER = (TRAIN, MERGE, TRAINING_PASS, VALID)
 
 
 class Step(NamedTuple):
-    """Something a segment does for a model in an epoch; ``kind`` is train, merge or valid."""
+    """Something a segment does for a model in an epoch: a kind of unit, or merge."""
 
     kind: str
     model: int
@@ -25,7 +25,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Visit:
-    """A step that was committed: the version it wrote (train, merge) or read (valid)."""
+    """A step that was committed: the version it wrote (train, merge) or read (evaluations)."""
 
     step: Step
     version: int

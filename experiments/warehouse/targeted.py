@@ -18,7 +18,7 @@ from typing import Any
 import psycopg2
 
 from experiments.errors import NotBegun, ReproduceError, ServerDied
-from experiments.models.worker import TRAIN, Report, merge
+from experiments.models.worker import SPLIT_OF, TRAIN, Report, with_evaluations
 from experiments.paths import state
 from experiments.warehouse.cluster import Cluster, Connection
 from experiments.warehouse.failures import translated
@@ -53,28 +53,19 @@ class TargetedQueries:
     def unit(
         self, worker: int, kind: str, job: Mapping[str, Any], source: str, target: str | None
     ) -> Report:
-        """A unit in three statements; :class:`NotBegun` if the first finds its server dead."""
-        table, function = (
-            ("train_packed", "train") if kind == TRAIN else ("valid_packed", "evaluate")
-        )
-        work = {**job, "table": f"{table} {self._content}"}
+        """A unit in three statements, and one for each evaluation after training.
+
+        :class:`NotBegun` if the first finds its server dead.
+        """
         try:
             loaded = self._targeted(worker, "load_file", {**job, "state": _in_store(source)})
         except ServerDied as died:
             raise NotBegun(str(died)) from died
-        reports = [
-            loaded,
-            self._query(
-                worker,
-                function,
-                self._cluster.dialect.targeted_scan(
-                    function, work, table, self._cluster.segments[worker].key
-                ),
-            ),
-        ]
+        reports = [loaded, self._scan(worker, kind, job)]
         if target is not None:
             reports.append(self._targeted(worker, "dump_file", {"state": _in_store(target)}))
-        return merge(reports)
+        evaluations = job.get("evaluations", ())
+        return with_evaluations(reports, {k: self._scan(worker, k, job) for k in evaluations})
 
     def cancel(self) -> None:
         """Cancel every running query, and refuse those that would follow."""
@@ -87,6 +78,14 @@ class TargetedQueries:
     def close(self) -> None:
         for session in self._sessions.values():
             session.close()
+
+    def _scan(self, worker: int, kind: str, job: Mapping[str, Any]) -> Report:
+        """Train or evaluate the loaded model on a segment's rows."""
+        function, table = ("train" if kind == TRAIN else "evaluate"), f"{SPLIT_OF[kind]}_packed"
+        work = {**job, "kind": kind, "table": f"{table} {self._content}"}
+        key = self._cluster.segments[worker].key
+        statement = self._cluster.dialect.targeted_scan(function, work, table, key)
+        return self._query(worker, f"{function} {table}", statement)
 
     def _targeted(self, worker: int, function: str, job: Mapping[str, Any]) -> Report:
         key = self._cluster.segments[worker].key

@@ -7,8 +7,9 @@ transaction committed.
 
 A *job* is a row of the schedule: a worker's job (``model``, ``seed``), ``table`` (names the rows
 for the buffer cache), ``segment`` (the key of this one), ``mst_key``, ``epoch``, ``version`` and
-``holder`` (the state to start from and the segment that has it) and ``target`` (the version of the
-state that is written).
+``holder`` (the state to start from and the segment that has it), ``target`` (the version of the
+state that is written), ``kind`` (of an evaluation) and ``evaluations`` (after training: of each
+kind the name of its rows).
 
 The code keeps to Python 3.9: Greenplum's PL/Python is that old.
 """
@@ -21,12 +22,15 @@ import time
 from typing import Any
 
 from experiments.models.averaging import Average
-from experiments.models.worker import TRAIN, VALID, Report, merge
+from experiments.models.worker import SPLIT_OF, TRAIN, Report, Rows, merge, with_evaluations
 from experiments.telemetry.clock import UnitClock
-from experiments.warehouse.backend import feed, job_of, since_statement_ns, this_backend
+from experiments.warehouse.backend import decode, feed, job_of, since_statement_ns, this_backend
 from experiments.warehouse.states import StateTable
 
 MERGE = "merge"
+
+PACKED = {kind: f"{split}_packed" for kind, split in SPLIT_OF.items()}
+"""The table that each kind of unit reads."""
 
 
 class _Segment:
@@ -97,12 +101,36 @@ def fit_final(rows: int | None) -> str | None:
     segment, worker = _segment(), this_backend().worker
     segment.reports.append(worker.finish(TRAIN))
     segment.reports.append(worker.dump(segment.write))
+    found = {kind: _evaluate(kind, table) for kind, table in segment.job["evaluations"].items()}
+    segment.reports = [with_evaluations(segment.reports, found)]
     return segment.end(TRAIN, segment.job["target"])
+
+
+def _evaluate(kind: str, table: str) -> Report:
+    """Evaluate the loaded model on this segment's rows."""
+    import plpy
+
+    worker, packed = this_backend().worker, PACKED[kind]
+    worker.start(kind, _segment().job)
+    for row in plpy.execute(f"SELECT buffer_id FROM public.{packed} ORDER BY buffer_id"):
+        read = functools.partial(_read_buffer, packed, row["buffer_id"])
+        worker.feed(kind, (table, row["buffer_id"]), read)
+    return worker.finish(kind)
+
+
+def _read_buffer(packed: str, buffer_id: int) -> Rows:
+    import plpy
+
+    (row,) = plpy.execute(
+        "SELECT independent_var AS x, dependent_var AS y, independent_var_shape AS x_shape, "
+        f"dependent_var_shape AS y_shape FROM public.{packed} WHERE buffer_id = {int(buffer_id)}"
+    )
+    return decode(row["x"], row["y"], row["x_shape"], row["y_shape"])
 
 
 def score_transition(state: int | None, job: str, buffer_id: int, *values: Any) -> int:
     """One buffer of an evaluation; ``values`` as the backend's ``feed`` takes them."""
-    return _transition(VALID, state, job, buffer_id, *values)
+    return _transition(job_of(job)["kind"], state, job, buffer_id, *values)
 
 
 def score_final(rows: int | None) -> str | None:
@@ -110,8 +138,9 @@ def score_final(rows: int | None) -> str | None:
     if rows is None:
         return None
     segment = _segment()
-    segment.reports.append(this_backend().worker.finish(VALID))
-    return segment.end(VALID, segment.job["version"])
+    kind = segment.job["kind"]
+    segment.reports.append(this_backend().worker.finish(kind))
+    return segment.end(kind, segment.job["version"])
 
 
 def average(job: str) -> str:

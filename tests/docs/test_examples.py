@@ -26,7 +26,6 @@ from experiments.search.registry import SEARCHERS
 from experiments.specs import devices
 from experiments.specs import load as specs
 from experiments.specs.model import DatasetSpec
-from experiments.specs.protocol import Protocol
 from experiments.specs.secrets import Secrets
 from experiments.specs.topology import COORDINATOR, SEGMENT
 from experiments.telemetry.journal import Journal, read
@@ -122,9 +121,12 @@ def test_the_architecture_learns(example: Example, monkeypatch: pytest.MonkeyPat
     assert losses[-1] < losses[0] / 2
 
 
-def test_the_protocol_can_be_done() -> None:
-    ((name, row),) = tomllib.loads(block("protocol", "toml")).items()
-    assert Protocol.from_row(name, row).storage == "lz4"
+def test_the_protocol_can_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {**specs._read("protocols"), **tomllib.loads(block("protocol", "toml"))}
+    known = {"protocols": rows, "approaches": specs._read("approaches")}
+    monkeypatch.setattr(specs, "_read", known.__getitem__)
+    *_, (name, protocol) = specs.protocols().items()
+    assert (name, protocol.storage, protocol.ddp_batch) == ("small-buffers", "lz4", "global")
 
 
 def test_the_dialect_serves_a_cluster(example: Example) -> None:

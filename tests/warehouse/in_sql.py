@@ -44,6 +44,8 @@ def fit_job(epochs: int = 1, known: Sequence[Step] = (), **changes: Any) -> dict
             for epoch in range(1, epochs + 1)
         ],
         "averages": False,
+        "hop_epochs": 0,
+        "evaluations": {"unit": [], "round": ["valid"]},
         "policy": "round_robin",
         "visits": None,
         "tables": {"train": "train content", "valid": "valid content"},
