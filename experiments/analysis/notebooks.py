@@ -133,7 +133,8 @@ def fingerprint(figure_id: str, parameters: Parameters) -> dict[str, Any]:
     """Everything that can change a figure, in named parts; JSON-able.
 
     ``runs`` holds each run's name and the hash of its result and journal, because ``--fresh``
-    repeats a run under the same name.
+    repeats a run under the same name. What else a notebook reads is named by patterns below the
+    checkout, ``reads`` in its metadata.
     """
     source = parameters.source(figure_id)
     if not source.exists():
@@ -143,9 +144,18 @@ def fingerprint(figure_id: str, parameters: Parameters) -> dict[str, Any]:
         "analysis": _hash(path for folder in _CODE for path in sorted(folder.glob("*.py"))),
         "approaches": _hash([SPECS / "approaches.toml"]),
         "notebook": _hash([source]),
+        "what it reads": _hash(_read_beside(source)),
         "paper's values": _hash([Artifacts().reference]),
         "libraries": {name: version(name) for name in _LIBRARIES},
     }
+
+
+def _read_beside(source: Path) -> Iterator[Path]:
+    for pattern in json.loads(source.read_text(encoding="utf-8"))["metadata"].get("reads", ()):
+        found = sorted(CHECKOUT.glob(pattern))
+        if not found:
+            raise SpecError(f"{source}: its metadata reads {pattern!r}, and there is no such file")
+        yield from found
 
 
 def _run_hash(folder: Path) -> str:

@@ -72,7 +72,7 @@ def table(runs: Sequence[Run], labels: Mapping[str, ApproachLabel]) -> pd.DataFr
             continue
         units = [unit for run in of[approach] for unit in _units(run)]
         means = {name: sum(u[name] for u in units) / len(units) for name in _PHASES}
-        batches = [least for run in of[approach] for least in _dispatch(run)]
+        batches = [least for run in of[approach] for least in dispatch(run)]
         means["dispatch"] = sum(batches) / len(batches)
         means["overhead"] = sum(means[name] for name in (*_PHASES[1:], "dispatch"))
         about = {"approach": approach, "title": label.title, "seeds": len(of[approach])}
@@ -99,8 +99,8 @@ def _units(run: Run) -> list[dict[str, float]]:
     return found
 
 
-def _dispatch(run: Run) -> list[float]:
-    """The least dispatch of each group of units of training that were started together."""
+def dispatch(run: Run) -> list[float]:
+    """Seconds: the least dispatch of each group of units of training that started together."""
     groups: dict[int, list[float]] = {}
     going: dict[_Key, tuple[int, int]] = {}
     spans: dict[_Key, float] = {}

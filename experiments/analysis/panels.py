@@ -32,12 +32,14 @@ COMPONENT_TITLES: Mapping[str, str] = {
     "approach_specific": "approach-specific",
 }
 
-_STYLES: Mapping[str, Mapping[str, str]] = {
+STYLES: Mapping[str, Mapping[str, str]] = {
     "train_valid": {"facecolor": "#1b4f72", "hatch": "", "ink": "white"},
     "data_transmission": {"facecolor": "#e08e2b", "hatch": "///", "ink": "black"},
     "model_transmission": {"facecolor": "#c3e3d2", "hatch": "xxx", "ink": "black"},
     "approach_specific": {"facecolor": "#ecebe4", "hatch": "..", "ink": "black"},
 }
+"""How each component is drawn; ``ink`` is for words on it."""
+
 _HALF = 0.23
 _ROW = 0.66
 _HEAD = 1.45
@@ -118,7 +120,7 @@ def _legend(figure: Figure) -> None:
             linewidth=0.6,
             label=COMPONENT_TITLES[component],
         )
-        for component, style in _STYLES.items()
+        for component, style in STYLES.items()
     ]
     figure.legend(
         handles=handles,
@@ -154,7 +156,7 @@ def _panel(axes: Axes, bars: Sequence[_Bar | None], title: str, axis: str, absen
 
 def _bar(axes: Axes, row: int, bar: _Bar, span: float) -> None:
     start = 0.0
-    for value, style in zip(bar.values, _STYLES.values(), strict=True):
+    for value, style in zip(bar.values, STYLES.values(), strict=True):
         axes.barh(
             row,
             value,

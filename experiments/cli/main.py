@@ -14,6 +14,7 @@ from experiments.errors import ReproduceError, SpecError, UserError
 from experiments.specs import devices
 from experiments.specs.load import (
     SCALES,
+    LeftOut,
     approaches_of,
     experiments,
     figures,
@@ -234,17 +235,21 @@ def _measure_first(options: argparse.Namespace, wanted: Sequence[str]) -> None:
     """The pilot of what is to wait for this machine by its own table, where there is none yet."""
     from experiments.runner import pilot
 
-    own = [
-        name
-        for name in wanted
-        if experiments()[name].table[options.scale].get("device") == devices.THIS
-    ]
-    missing = [] if options.device else pilot.missing(_trained_here(options, own))
+    missing = _not_measured(options, wanted)
     if missing:
-        names = ", ".join(sorted({spec.experiment for spec in missing}))
         if not options.quiet:
+            names = ", ".join(spec.experiment for spec in missing)
             print(f"measuring this machine, which {names} waits for", file=sys.stderr)
         pilot.measure(missing)
+
+
+def _not_measured(options: argparse.Namespace, wanted: Sequence[str]) -> list[RunSpec]:
+    """Runs of experiments that would wait for this machine, if it had been measured."""
+    from experiments.runner import pilot
+
+    tables = {name: experiments()[name].table[options.scale] for name in wanted}
+    own = [name for name, table in tables.items() if table.get("device") == devices.THIS]
+    return [] if options.device else pilot.missing(_trained_here(options, own))
 
 
 def _trained_here(options: argparse.Namespace, names: Sequence[str]) -> list[RunSpec]:
@@ -270,7 +275,14 @@ def _plan(options: argparse.Namespace) -> int:
     absent = [each for name in wanted for each in left_out(name, options.scale)]
     how = options.scale, options.protocol, options.device
     absent += [each for name in wanted for each in unable(name, *how)]
-    print(render_plan(_plan_runs(options, wanted), absent, as_json=options.json))
+    later = [spec.experiment for spec in _not_measured(options, wanted)]
+    absent += [
+        LeftOut(row.id, name, options.scale, "not named yet: this machine will be measured first")
+        for name in later
+        for row in approaches_of(name, options.scale)
+    ]
+    runs = _plan_runs(options, [name for name in wanted if name not in later])
+    print(render_plan(runs, absent, as_json=options.json))
     return 0
 
 

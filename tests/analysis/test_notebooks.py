@@ -142,6 +142,25 @@ def test_a_kernel_that_dies_is_an_error(
     assert not log.exists()
 
 
+def test_what_a_notebook_says_it_reads_makes_its_figure_stale(
+    parameters: notebooks.Parameters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebooks, "CHECKOUT", tmp_path)
+    source = parameters.source("quick")
+    write_notebook(source, QUICK)
+    reading = json.loads(source.read_text())
+    reading["metadata"]["reads"] = ["data/*.txt"]
+    source.write_text(json.dumps(reading))
+    with pytest.raises(SpecError, match=r"quick\.ipynb: its metadata reads 'data/\*\.txt'"):
+        notebooks.fingerprint("quick", parameters)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").write_text("1")
+    before = notebooks.fingerprint("quick", parameters)
+    (tmp_path / "data" / "a.txt").write_text("2")
+    after = notebooks.fingerprint("quick", parameters)
+    assert {part for part in after if after[part] != before[part]} == {"what it reads"}
+
+
 def test_a_notebook_that_writes_no_figure_is_an_error(parameters: notebooks.Parameters) -> None:
     write_notebook(parameters.source("idle"), "pass")
     with pytest.raises(ReproduceError, match=r"without writing idle\.png, idle\.pdf, idle\.csv"):
