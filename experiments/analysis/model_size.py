@@ -15,7 +15,7 @@ from experiments.analysis.runs import Run, comparable
 from experiments.errors import DataError
 
 _MEASURES: Mapping[str, tuple[str, tuple[str, ...], str]] = {
-    "train_valid": ("train + valid", ("train", "valid"), "15a"),
+    "train_valid": ("train + valid", tidy.COMPONENTS["train_valid"], "15a"),
     "model_transmission": ("model transmission", ("model_transmission",), "15b"),
 }
 _MARKERS = "os^DvPX*"
