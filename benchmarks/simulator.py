@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -77,14 +78,14 @@ def main() -> None:
         lambda: f"speed-up {next(panels([largest])).speed_up[-1]:.2f}",
     )
     for policy in POLICIES:
-        timed(f"{policy}, {size}", lambda p=policy: by_policy(p, options.models, options.workers))
+        timed(f"{policy}, {size}", partial(by_policy, policy, options.models, options.workers))
     timed(
         f"random with three replicas, {size}",
-        lambda: replicated(options.models, options.workers, 3),
+        partial(replicated, options.models, options.workers, 3),
     )
-    timed(f"round_robin, 16 x {options.many}", lambda: by_policy("round_robin", 16, options.many))
+    timed(f"round_robin, 16 x {options.many}", partial(by_policy, "round_robin", 16, options.many))
     for models in (8, 16, 32, 64):
-        timed(f"optimal, {models} x 8", lambda m=models: searched(m, 8))
+        timed(f"optimal, {models} x 8", partial(searched, models, 8))
 
 
 if __name__ == "__main__":
