@@ -131,7 +131,7 @@ def figure(curves: pd.DataFrame, runs: Sequence[Run], paper: Reference) -> Figur
                     by_epoch,
                     ticks=range(1, spec.epochs + 1),
                 ),
-                _over_hops(last, "last", f"B · {run.evidence}", measure.title),
+                _over_hops(last, "last", "B · here", measure.title),
                 _over_hops(theirs, "release", f"C · release, {paper.dataset}", measures.TOP5.title),
             ]
         ],
@@ -165,12 +165,12 @@ def _over_hops(part: pd.DataFrame, look: str, title: str, up: str) -> plots.Plot
     places, values = list(part["hop_epochs"]), list(part["value"])
     band = (list(part["low"]), list(part["high"])) if (part["low"] < part["high"]).any() else ()
     return plots.Plot(
-        title,
+        f"{title} (dotted: hopping alone)",
         "epochs of hopping before averaging",
         up,
         [plots.Line(look, places, values, *band)],
         ticks=places,
-        level=(values[-1], "hopping alone"),
+        level=(values[-1], ""),
     )
 
 

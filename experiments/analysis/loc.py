@@ -134,7 +134,7 @@ def figure(table: pd.DataFrame, lists: FileLists, paper: Reference) -> Figure:
     """Drawn from :func:`table`: what is its own first, then shared parts by group."""
     titles = {OWN: _OWN_TITLE, **lists.groups}
     approaches = [part for _, part in table.groupby("approach", sort=False)]
-    notes = page.wrap(_notes(table, paper))
+    notes = page.wrap(_notes(table, lists, paper))
     foot = _AXIS + page.NOTE * (len(notes) + 1)
     tall = _ROW * len(approaches)
     with mpl.rc_context(RC):
@@ -235,16 +235,27 @@ def _number(axes: Axes, place: float, row: float, text: str, name: str) -> None:
     )
 
 
-def _notes(table: pd.DataFrame, paper: Reference) -> list[str]:
+def _notes(table: pd.DataFrame, lists: FileLists, paper: Reference) -> list[str]:
     alone = ", ".join(dict.fromkeys(table[table["group"] == OWN]["part_title"]))
     return [
         f"Its own: parts that no other approach has ({alone}). Which files a part is made of is in "
         "experiments/specs/loc.toml; no file is in two parts.",
         "Counted here are the rooms approaches, warehouse, mop and models: what trains. Not "
         "counted is what every run has (specs, data sets, journal, search, starting roles, "
-        "figures). The parallel database is also what makes one of stock PostgreSQL; Greenplum is "
-        "in no count of the paper's.",
+        f"figures){_uncounted(table, lists)}. The parallel database is also what makes one of "
+        "stock PostgreSQL; Greenplum is in no count of the paper's.",
         "The paper's counts are of another code base. "
         + " ".join(f"{row}: {note}" for row, note in paper.notes.items()),
         paper.remark,
     ]
+
+
+def _uncounted(table: pd.DataFrame, lists: FileLists) -> str:
+    """What approaches import for options of their own."""
+    titles = table.drop_duplicates("approach").set_index("approach")["title"]
+    return "".join(
+        f", nor what only an option of {titles[approach]}'s needs "
+        f"({', '.join(file.name for file in files)})"
+        for approach, files in lists.options.items()
+        if approach in titles
+    )

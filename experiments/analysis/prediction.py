@@ -25,7 +25,7 @@ _APART = 1e-6
 """Part by which alike units differ. Exactly equal ones would end together, and the order in which
 equal ends are looked at would decide (it does not in a run, where no two are equal)."""
 
-_DIGITS = 4
+_DIGITS = 3
 """Of a unit's part of the longest one."""
 
 

@@ -70,6 +70,22 @@ def measured(runs: Sequence[Run]) -> Rates:
     )
 
 
+def summary(rates: Rates) -> pd.DataFrame:
+    """The rates as a reader wants them, in words."""
+    rows = {
+        **{
+            f"dispatching a unit, {name}": (1e3, value, "ms")
+            for name, value in sorted(rates.dispatch.items())
+        },
+        "moving a state through tables": (1e9, rates.hop_tables, "ns a byte"),
+        "moving a state through the model store": (1e9, rates.hop_store, "ns a byte"),
+        "reading a partition's file": (1e9, rates.read, "ns a byte"),
+        "averaging states": (1e9, rates.merge, "ns a byte"),
+    }
+    words = {what: f"{scale * value:.2g} {unit}" for what, (scale, value, unit) in rows.items()}
+    return pd.DataFrame({"here": words})
+
+
 def _by_approach(runs: Iterable[Run], experiment: str) -> dict[str, list[Run]]:
     found: dict[str, list[Run]] = {}
     for run in runs:

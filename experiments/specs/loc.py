@@ -40,12 +40,14 @@ class FileLists:
     groups : title by id, in the order of figures.
     parts : by id.
     approaches : ids of the parts of each approach.
+    options : what an approach imports that is not counted, since the paper's does nothing like it.
     beside : files that no approach trains with.
     """
 
     groups: Mapping[str, str]
     parts: Mapping[str, Part]
     approaches: Mapping[str, tuple[str, ...]]
+    options: Mapping[str, tuple[Path, ...]]
     beside: tuple[Path, ...]
 
     def users(self, part: str) -> tuple[str, ...]:
@@ -75,6 +77,7 @@ def load(path: Path = SPECS / "loc.toml") -> FileLists:
             for key, row in table["parts"].items()
         },
         approaches={key: tuple(parts) for key, parts in table["approaches"].items()},
+        options={key: _files(names) for key, names in table.get("options", {}).items()},
         beside=_files([name for names in table["beside"].values() for name in names]),
     )
     for fault in _faults(lists):
@@ -88,7 +91,8 @@ def _files(names: list[str]) -> tuple[Path, ...]:
 
 def _faults(lists: FileLists) -> list[str]:
     """What is wrong, in words."""
-    found = [f"{file} is not there" for file in lists.files if not file.is_file()]
+    options = [file for files in lists.options.values() for file in files]
+    found = [f"{file} is not there" for file in (*lists.files, *options) if not file.is_file()]
     found += [
         f"{file} is listed twice" for file, times in Counter(lists.files).items() if times > 1
     ]

@@ -56,7 +56,7 @@ def test_a_shared_part_counts_once_in_each_total_and_is_nobodys_own(tmp_path: Pa
         "base": Part("base", "Base", "all", (files[0], files[1])),
         "extra": Part("extra", "Extra", "", (files[2],)),
     }
-    lists = FileLists({"all": "All"}, parts, {"ma": ("base",), "ctq": ("base", "extra")}, ())
+    lists = FileLists({"all": "All"}, parts, {"ma": ("base",), "ctq": ("base", "extra")}, {}, ())
     labels = {"ma": Label("MA", "MA"), "ctq": Label("CTQ", "CTQ")}
     table = loc.table(lists, labels, reference.load()["loc"])
     assert list(zip(table["approach"], table["part"], table["lines"], strict=True)) == [

@@ -9,7 +9,15 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from experiments.analysis import output, predicted, rates, reference, sensitivity
+from experiments.analysis import (
+    output,
+    predicted,
+    predicted_bars,
+    rates,
+    reference,
+    sensitivity,
+    sensitivity_bars,
+)
 from experiments.analysis.rates import Rates
 from experiments.analysis.runs import Run
 from experiments.analysis.sensitivity import LEAST, MOST, Stretch, stretches
@@ -88,7 +96,7 @@ def test_every_number_says_what_it_rests_on(
 
 
 def test_the_figure(table: pd.DataFrame, assumed: prediction.Assumptions, tmp_path: Path) -> None:
-    figure = predicted.figure(table, assumed, RATES)
+    figure = predicted_bars.figure(table, assumed, RATES)
     saved = output.save(figure, table, "table6-predicted", tmp_path)
     assert all(path.stat().st_size > 2000 for path in saved.outputs)
 
@@ -128,6 +136,9 @@ def test_rates_of_runs() -> None:
     assert found.hop_store == pytest.approx(2e-6)
     assert found.read == pytest.approx(4e-3 / 8000)
     assert found.merge == pytest.approx(6e-3 / 3000)
+    words = rates.summary(found)["here"]
+    assert words["dispatching a unit, ma"] == "5 ms"
+    assert words["moving a state through tables"] == "3e+03 ns a byte"
 
 
 @pytest.mark.parametrize("missing", range(4))
@@ -166,5 +177,5 @@ def test_the_ranges_of_the_papers_claims(assumed: prediction.Assumptions, tmp_pa
     assert 0.1 < ddp.loc["accelerator", "low"] < 1
     words = sensitivity.summary(table, some)
     assert words.loc[("ImageNet", "UDAF faster than PyTDDP"), "network"].startswith("below ")
-    saved = output.save(sensitivity.figure(table, some), table, "sensitivity", tmp_path)
+    saved = output.save(sensitivity_bars.figure(table, some), table, "sensitivity", tmp_path)
     assert all(path.stat().st_size > 500 for path in saved.outputs)

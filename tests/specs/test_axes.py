@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from experiments.approaches.base import inability
 from experiments.runner.plan import plan
-from experiments.specs.load import axes, grid
+from experiments.specs.load import approaches_of, axes, grid, protocols
 
 
 def _points(*arguments: str, **options: int | str) -> set[tuple[str, int, str, int]]:
@@ -56,3 +59,29 @@ def test_no_experiment_is_no_run() -> None:
 def test_an_experiment_has_one_number_of_workers_unless_it_says_so(scale: str) -> None:
     assert axes("breakdown", scale).workers == ({"smoke": 2, "laptop": 4}[scale],)
     assert axes("breakdown", scale).policies == (None,)
+
+
+def test_an_experiment_about_protocols_has_its_own() -> None:
+    for asked in ("equal", "paper"):
+        runs = plan(["two-times"], "smoke", protocol=asked)
+        inside = [str(run.spec.protocol) for run in runs if run.spec.approach == "ctq"]
+        assert (inside[0], inside[-1], len(set(inside))) == ("equal", "paper", 6)
+        outside = {str(run.spec.protocol) for run in runs if run.spec.approach == "da-cerebro"}
+        assert outside == {"equal", "paper"}
+
+
+def test_settings_are_runs_and_in_their_names() -> None:
+    runs = plan(["hybrid"], "smoke")
+    told = [run.spec.settings["hop_epochs"] for run in runs]
+    assert told == [0, 1, 3, 6]
+    assert all(f"-hop-epochs-{hops}-" in run.name for hops, run in zip(told, runs, strict=True))
+
+
+def test_a_package_is_left_out_of_what_reaches_into_training() -> None:
+    switched = replace(protocols()["equal"], name="mine", reset_optimizer=True)
+    reason = inability("cerebro-spark", switched, emulated=False)
+    assert reason == "it trains by itself, without the reset_optimizer of protocol mine"
+    assert inability("ctq", switched, emulated=True) is None
+    assert {run.spec.approach for run in plan(["breakdown"], "smoke", protocol="paper")} == {
+        row.id for row in approaches_of("breakdown", "smoke")
+    }
