@@ -30,6 +30,9 @@ PER_WORKER = (1, 1.5, 2, 3, 4, 8, 16, 32, 64)
 APART = 0.03
 """Part by which simulated units of alike models differ at most, as in Figure 10."""
 
+_FULL = 2 * WORKERS
+"""Models up to which an epoch is simulated with all seeds; larger ones with fewer."""
+
 SLOW = 8.0
 """Times a fast model's unit that a slow one's takes; one model of five is slow (Figure 11A)."""
 
@@ -72,9 +75,9 @@ class Effort:
 
 
 EFFORTS: Mapping[str, Effort] = {
-    "smoke": Effort(10, 2, 0.1, 4),
-    "laptop": Effort(30, 5, 2.0, 8),
-    "paper": Effort(30, 10, 10.0, 16),
+    "smoke": Effort(30, 2, 0.1, 4),
+    "laptop": Effort(60, 5, 2.0, 8),
+    "paper": Effort(100, 10, 10.0, 16),
 }
 
 
@@ -111,7 +114,7 @@ def table(runs: Sequence[Run], effort: Effort) -> pd.DataFrame:
 
 def _simulated(kind: str, models: int, effort: Effort) -> list[dict[str, Any]]:
     rows = []
-    seeds = range(max(2, effort.seeds * WORKERS * 8 // max(models, WORKERS * 8)))
+    seeds = range(max(2, effort.seeds * _FULL // max(models, _FULL)))
     for policy in _POLICIES:
         found = []
         for seed in seeds:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Container, Iterable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
@@ -101,7 +101,11 @@ class _Running(NamedTuple):
 
 
 class _Cluster(EpochState):
-    """An epoch's state with workers that come, go, and hold some of the partitions."""
+    """An epoch's state with workers that come, go, and hold some of the partitions.
+
+    Of the idle partitions those come first whose first worker is idle, so that others help out only
+    when they have nothing to do with their own.
+    """
 
     def __init__(
         self,
@@ -129,6 +133,8 @@ class _Cluster(EpochState):
             for worker in workers:
                 self._held[worker].append(partition)
         self._idle.clear()
+        self._order: list[tuple[bool, int]] = []
+        self._ranks: dict[int, tuple[bool, int]] = {}
         self._present: set[int] = set()
         self._starts: dict[int, _Running] = {}
         self._numbers = itertools.count()
@@ -229,15 +235,19 @@ class _Cluster(EpochState):
         return run is not None and run.number == event.unit
 
     def _refresh(self, worker: int) -> None:
-        """Which of a worker's partitions are idle."""
+        """Which of a worker's partitions are idle, and where in the list."""
         for partition in self._held[worker]:
-            at = bisect_left(self._idle, partition)
-            listed = at < len(self._idle) and self._idle[at] == partition
-            idle = bool(self._of[partition]) and any(map(self._is_idle, self._holders[partition]))
-            if idle and not listed:
-                insort(self._idle, partition)
-            elif listed and not idle:
-                del self._idle[at]
+            rank = self._ranks.pop(partition, None)
+            if rank is not None:
+                at = bisect_left(self._order, rank)
+                del self._order[at], self._idle[at]
+            holders = self._holders[partition]
+            if self._of[partition] and any(map(self._is_idle, holders)):
+                rank = (not self._is_idle(holders[0]), partition)
+                at = bisect_left(self._order, rank)
+                self._order.insert(at, rank)
+                self._idle.insert(at, partition)
+                self._ranks[partition] = rank
 
 
 def _stays(workload: Workload, worker: int) -> Iterator[_Event]:

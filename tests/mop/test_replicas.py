@@ -120,6 +120,15 @@ def test_workers_that_hold_everything_share_one_partitions_units() -> None:
     assert makespan(shared) < makespan(alone) / 2
 
 
+def test_where_nobody_is_lost_replicas_cost_nothing() -> None:
+    """Workers keep to their own partitions while these have something for them."""
+    workload = Workload.of([1.0, 1.3, 0.8, 2.0] * 16, 8)
+    for policy in POLICIES[:1] + POLICIES[2:]:
+        plain = makespan(simulate(policy(1), workload))
+        copied = makespan(simulate_replicas(policy(1), workload, chained(8, 3)))
+        assert copied < 1.02 * plain
+
+
 def test_replicas_make_up_for_a_loss() -> None:
     """The shape of Cerebro's Figure 8B: two of eight workers lost for most of an epoch."""
     away = [Absence(1, 5.0, 40.0), Absence(2, 6.0, 45.0)]
