@@ -226,7 +226,7 @@ def figure(gaps: pd.DataFrame, runs: Sequence[Run], scale: str) -> Figure:
             "Simulated: units differ by up to "
             f"{APART:.0%}; policies know each model's mean, as after a first epoch; bands and "
             "whiskers are the extremes over seeds. The bound is the busiest worker or the longest "
-            "model, and CP-SAT's own where it was asked.",
+            "model; that of the optimal line is CP-SAT's own.",
             *_optimal_note(gaps),
             *_run_notes(real, runs),
             *emulation_notes(run.spec for run in runs),
