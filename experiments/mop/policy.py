@@ -19,7 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from experiments.errors import SpecError
-from experiments.mop.state import EpochState, Floats
+from experiments.mop.state import EpochState, Floats, Ints
 from experiments.mop.unit import Unit
 from experiments.mop.visits import Visit
 from experiments.specs.load import nearest
@@ -30,6 +30,9 @@ _SOON = 0.25
 
 _MANY = 4
 """Models for each worker from which on it does not look ahead."""
+
+_FEW_IDLE = 64
+"""Idle workers up to which looking at each is no slower than asking which of them can start."""
 
 
 class Policy(Protocol):
@@ -79,7 +82,7 @@ class RandomPolicy:
         busy = state.busy
         if len(busy) == state.models:
             return None
-        for worker in state.idle:
+        for worker in _able(state):
             for unit in state.pending_of(worker):
                 if unit.model not in busy:
                     return unit
@@ -142,12 +145,12 @@ class LongestFirstPolicy:
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._worker_rank: list[int] = []
+        self._worker_rank: Ints = np.empty(0, np.int64)
         self._tie_factor: Floats = np.empty(0)
 
     def arrange(self, epoch: int, models: int, workers: int) -> Sequence[Unit]:
         stream = random.Random(derive_seed(self._seed, self.name, epoch))
-        self._worker_rank = stream.sample(range(workers), workers)
+        self._worker_rank = np.array(stream.sample(range(workers), workers))
         self._tie_factor = 1.0 + 1e-9 * np.array(stream.sample(range(models), models)) / models
         return _model_major(epoch, models, workers)
 
@@ -165,16 +168,15 @@ class LongestFirstPolicy:
         return None
 
     def _by_remaining_work(self, state: EpochState, expected: Floats) -> Sequence[int]:
-        if len(state.idle) == 1:
-            return state.idle
-        remaining: Floats = state.grid[state.idle] @ expected
+        workers = _able(state)
+        if len(workers) <= 1:
+            return workers
+        remaining: Floats = state.grid[workers] @ expected
         # Rounded, so that equal sums that were added in another order stay equal.
-        shares = np.round(remaining / remaining.max(), 9).tolist()
-        keys = {
-            worker: (-share, self._worker_rank[worker])
-            for worker, share in zip(state.idle, shares, strict=True)
-        }
-        return sorted(keys, key=keys.__getitem__)
+        shares = np.round(remaining / remaining.max(), 9)
+        order = np.lexsort((self._worker_rank[workers], -shares))
+        ordered: list[int] = np.asarray(workers)[order].tolist()
+        return ordered
 
 
 class MatchingPolicy(LongestFirstPolicy):
@@ -288,6 +290,16 @@ class Sweep:
 
     def choose(self, state: EpochState) -> Unit | None:
         return next(iter(state.pending_of(state.idle[0]))) if state.idle else None
+
+
+def _able(state: EpochState) -> Sequence[int]:
+    """Idle workers in their order; of many only those that an idle model has yet to visit."""
+    if len(state.idle) <= _FEW_IDLE:
+        return state.idle
+    free = np.ones(state.models, np.bool_)
+    free[list(state.busy)] = False
+    waiting: list[bool] = np.any(state.grid[:, free], axis=1).tolist()
+    return [worker for worker in state.idle if waiting[worker]]
 
 
 def _model_major(epoch: int, models: int, workers: int) -> list[Unit]:

@@ -131,7 +131,7 @@ class EpochState:
         workers, models = np.zeros(self.workers), np.zeros(self.models)
         expected, now = self.expected(), self._clock()
         for worker, unit in self._running.items():
-            left = max(self._since[worker] + expected[unit.model] - now, 1e-9)
+            left = max(expected[unit.model] - (now - self._since[worker]), 1e-9)
             workers[worker] = models[unit.model] = left
         return workers, models
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from experiments.errors import SpecError
+from experiments.mop import policy
 from experiments.mop.policy import (
     POLICIES,
     LongestFirstPolicy,
@@ -331,3 +332,11 @@ def test_idle_workers_are_listed_in_order_while_they_have_work() -> None:
     assert board.grid.tolist() == [[True], [False], [True]]
     assert not board.busy
     assert not board.pending_of(1)
+
+
+@pytest.mark.parametrize("name", ["random", "longest_first", "matching"])
+def test_asking_who_can_start_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = Workload.of([3.0, 1.0, 2.0, 5.0, 4.0], 12)
+    usual = simulate(make_policy(name, 7), workload)
+    monkeypatch.setattr(policy, "_FEW_IDLE", 0)
+    assert simulate(make_policy(name, 7), workload) == usual
