@@ -21,7 +21,8 @@ from experiments.analysis.output import RC
 from experiments.analysis.runs import Run, comparable
 from experiments.errors import DataError
 
-_PHASES = ("train", "merge", "model_transmission", "data_transmission", "valid")
+_EVALUATIONS = ("training_pass", "valid")
+_PHASES = ("train", "rebuild", "merge", "model_transmission", "data_transmission", *_EVALUATIONS)
 _PALETTE = tuple(mpl.color_sequences["tab20"])
 _DARK, _LIGHT = "#303030", 0.35
 _HEAD, _PANEL_HEAD, _ROW, _FOOT, _GAP = 0.8, 0.3, 0.36, 0.55, 0.15
@@ -72,7 +73,7 @@ def _training(run: Run) -> pd.DataFrame:
     """Until the last unit, or what merges them, was done."""
     own = bars(run)
     last = own.loc[own["phase"].isin(("train", "merge")), "end_s"].max()
-    kept = own[(own["start_s"] < last) & (own["phase"] != "valid")]
+    kept = own[(own["start_s"] < last) & ~own["phase"].isin(_EVALUATIONS)]
     return kept.assign(evidence=run.evidence)
 
 
@@ -135,7 +136,7 @@ def _panel(
             places,
             (int(worker) - 0.42, 0.84),
             facecolor=_DARK if moving else colour,
-            alpha=_LIGHT if phase == "valid" else 1.0,
+            alpha=_LIGHT if phase in _EVALUATIONS else 1.0,
             edgecolor=_DARK,
             linewidth=0.0 if moving else 0.5,
         )

@@ -217,10 +217,10 @@ def alike(models: int, workers: int, seed: int, jitter: float = 0.02) -> Workloa
 
 
 def test_what_random_order_loses_at_as_many_models_as_workers() -> None:
-    """Mean epoch over 400 seeds; where all units end exactly together it is 6.72 (Figure 10A).
+    """Mean epoch over 400 seeds, which should be 8 / 6.72 of the shortest (beside Figure 10A).
 
-    There and here single epochs take 8 to 11 units; they end a little apart here, as real ones do,
-    so fewer workers choose at the same moment.
+    How ends coincide decides about a percent of it: here they are a little apart, as real ones are.
+    Single epochs take 8 to 11 units, there and here.
     """
     found = [makespan(simulate(RandomPolicy(n), alike(8, 8, n))) for n in range(400)]
     assert 64 / (sum(found) / len(found)) == pytest.approx(6.72, rel=0.015)
