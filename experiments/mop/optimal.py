@@ -8,14 +8,18 @@ its own. It knows every duration beforehand, which no policy does.
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from experiments.errors import SpecError
+from experiments.errors import ReproduceError, SpecError
+from experiments.mop import cp_sat
 from experiments.mop.policy import (
     LongestFirstPolicy,
     MatchingPolicy,
@@ -25,6 +29,7 @@ from experiments.mop.policy import (
 from experiments.mop.simulate import Ran, Workload, makespan, simulate
 from experiments.mop.state import UnitTimes
 from experiments.mop.unit import Unit
+from experiments.paths import CHECKOUT
 
 _TICKS = 1000
 """Ticks of the solver's clock in the shortest unit."""
@@ -111,41 +116,33 @@ def _search(
     Durations are rounded down to ticks, so the bound holds; the schedule is what the order of the
     solver's starts gives with the true ones.
     """
-    from ortools.sat.python import cp_model
-
     tick = float(workload.seconds.min()) / _TICKS
-    ticks = np.floor(workload.seconds / tick + 1e-6).astype(int).tolist()
-    ready = np.floor(workload.start / tick).astype(int).tolist()
-    horizon = math.ceil(makespan(hint) / tick)
-    model = cp_model.CpModel()
-    starts: dict[tuple[int, int], Any] = {}
-    of_model: list[list[Any]] = [[] for _ in range(workload.models)]
-    of_worker: list[list[Any]] = [[] for _ in range(workload.workers)]
-    last = model.new_int_var(math.floor(workload.bound() / tick - 1e-6), horizon, "last")
-    for m, row in enumerate(ticks):
-        for w, long in enumerate(row):
-            start = model.new_int_var(ready[w], horizon - long, f"{m} {w}")
-            unit = model.new_fixed_size_interval_var(start, long, f"{m} on {w}")
-            of_model[m].append(unit)
-            of_worker[w].append(unit)
-            model.add(start + long <= last)
-            starts[m, w] = start
-    for together in (*of_model, *of_worker):
-        model.add_no_overlap(together)
-    for each in hint:
-        model.add_hint(starts[each.unit.model, each.worker], math.floor(each.start / tick))
-    model.minimize(last)
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = threads
-    solver.parameters.interleave_search = threads > 1
-    solver.parameters.random_seed = seed
-    solver.parameters.max_deterministic_time = effort
-    solver.parameters.max_time_in_seconds = 5 * effort
-    status = solver.solve(model)
-    bound = float(solver.best_objective_bound) * tick
-    if status not in {cp_model.OPTIMAL, cp_model.FEASIBLE}:
+    asked = {
+        "ticks": np.floor(workload.seconds / tick + 1e-6).astype(int).tolist(),
+        "ready": np.floor(workload.start / tick).astype(int).tolist(),
+        "least": math.floor(workload.bound() / tick - 1e-6),
+        "horizon": math.ceil(makespan(hint) / tick),
+        "hint": [[each.unit.model, each.worker, math.floor(each.start / tick)] for each in hint],
+        "effort": effort,
+        "seed": seed,
+        "threads": threads,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", cp_sat.__name__],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=CHECKOUT,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )
+    if done.returncode != 0:
+        raise ReproduceError(f"the solver ended with {done.returncode}:\n{done.stderr.rstrip()}")
+    found = json.loads(done.stdout)
+    bound = float(found["bound"]) * tick
+    if not found["starts"]:
         return list(hint), bound
-    order = sorted(starts, key=lambda unit: (solver.value(starts[unit]), unit))
+    order = [(m, w) for _, m, w in sorted((start, m, w) for m, w, start in found["starts"])]
     return _in_order(workload, order, hint[0].unit.epoch), bound
 
 
