@@ -116,7 +116,7 @@ def test_a_corrupt_gzip_is_named(copy: Path, tmp_path: Path, place: int, complai
 
 
 def idx(magic: bytes, shape: tuple[int, ...], payload: bytes) -> bytes:
-    return gzip.compress(magic + struct.pack(f">{len(shape)}I", *shape) + payload)
+    return gzip.compress(magic + struct.pack(f">{len(shape)}I", *shape) + payload, mtime=0)
 
 
 @pytest.mark.parametrize(
