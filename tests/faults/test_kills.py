@@ -48,7 +48,7 @@ def test_a_package_that_was_killed_begins_again(approach: str) -> None:
     run.complete([Kill(DRIVER, "unit_finished", 2)])
     run.check()
     (start,) = (event for event in run.events() if event.kind == "run_started")
-    assert start.detail == {"resumed": False, "earlier": 1}
+    assert start.detail == {"evidence": "measured", "resumed": False, "earlier": 1}
     trained = [e for e in run.events() if e.kind == "unit_finished" and e.detail["kind"] == "train"]
     assert len(trained) == len(run.run.spec.configs) * run.run.spec.workers
     assert len(run.run.folder.earlier) == 1
