@@ -31,6 +31,18 @@ frameworks.set_threads(1)
 os.environ[frameworks.DETERMINISTIC_VARIABLE] = "1"
 
 
+# Tests that share what takes long to make: the approaches' finished runs, the database.
+_TOGETHER = ("contracts", "warehouse")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What stays in one process where several run tests: a file, or a folder that shares more."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        group = folder if folder in _TOGETHER else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_unconfigure() -> None:
     """At the end of every process, whether it ran tests or gave them to others."""
     shutil.rmtree(_STATE)

@@ -21,7 +21,7 @@ STAGES = (
     ("locks", ("python", "images/lock.py", "--check")),
 )
 
-PARALLEL = ("-n", "2", "--dist", "loadfile")
+PARALLEL = ("-n", "2", "--dist", "loadgroup")
 """Tests wait more than they compute; two at a time is what a laptop's memory bears."""
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from experiments.approaches.base import Trait, find
 from experiments.runner import spark
 from tests.contracts.conftest import contract_spec
 from tests.families import OWN, PACKAGES
@@ -14,15 +15,20 @@ from tests.faults.harness import CLI, DRIVER, FaultyRun, Kill, random_kills, sma
 SEEDS, KILLS = 2, 5
 
 # Each start of a Spark cluster and its session takes some ten seconds of both cores, so one run
-# has to do for all victims.
+# has to do for all victims. Ranks in step begin again together, which takes as long.
 SPARK_SEED, SPARK_KILLS = 1, 6
 
 
 def cases() -> list[tuple[str, int, int]]:
     """Approach, seed and number of kills of every run."""
     on_spark = [(each, SPARK_SEED, SPARK_KILLS) for each in OWN if spark.is_on(each)]
-    others = [each for each in OWN if not spark.is_on(each)]
-    return [(each, seed, KILLS) for each in others for seed in range(SEEDS)] + on_spark
+    in_step = [each for each in OWN if Trait.DATA_PARALLEL in find(each).traits]
+    others = [each for each in OWN if not spark.is_on(each) and each not in in_step]
+    return [
+        *((each, seed, KILLS) for each in others for seed in range(SEEDS)),
+        *((each, seed, KILLS) for seed, each in enumerate(in_step)),
+        *on_spark,
+    ]
 
 
 @pytest.mark.timeout(900)
