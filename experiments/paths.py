@@ -45,6 +45,21 @@ class State:
         return self.root / "datasets"
 
     @property
+    def raw(self) -> Path:
+        """The user's raw downloads, a folder each; never removed."""
+        return self.root / "raw"
+
+    @property
+    def generated(self) -> Path:
+        """Small archives of our own making in the formats of the downloads, a folder each."""
+        return self.root / "generated"
+
+    @property
+    def ingested(self) -> Path:
+        """Records made from raw downloads, a folder each."""
+        return self.root / "ingested"
+
+    @property
     def clusters(self) -> Path:
         return self.root / "clusters"
 

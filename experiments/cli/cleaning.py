@@ -20,6 +20,7 @@ def clean(*, everything: bool, ask: bool) -> int:
     folders = [artifacts.runs, here.clusters, here.stores]
     if everything:
         folders += [artifacts.root / "figures", artifacts.root / "notebooks", here.datasets]
+        folders += [here.ingested, here.generated]
         folders += [here.servers, here.code, here.environments]
     folders = [folder for folder in folders if folder.exists()]
     running = leftovers(here.clusters)

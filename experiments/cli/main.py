@@ -37,6 +37,7 @@ EPILOG = """examples:
   python3 reproduce.py --experiment breakdown --fresh --seed 7
   python3 reproduce.py --test tests/mop -k random   some of the tests
   python3 reproduce.py --figure 9b --device p100 --speedup 100   wait for a P100 instead of training
+  python3 reproduce.py --data criteo --scale smoke  click logs from raw archives to partitions
   python3 reproduce.py --gantt breakdown-ctq-smoke  who did what when, in a finished run
   python3 reproduce.py --readme --scale smoke       put the built figures into README.md
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
@@ -87,6 +88,13 @@ def parser() -> argparse.ArgumentParser:
         "--gantt",
         metavar="RUN",
         help="draw who did what when in a finished run, and write it as a trace",
+    )
+    what.add_argument(
+        "--data",
+        nargs="+",
+        metavar="NAME",
+        help="read raw downloads (imagenet, criteo) into partitions; below paper scale and without "
+        "--source small ones that it generates in the same formats",
     )
     what.add_argument("--doctor", action="store_true", help="check this machine")
     what.add_argument(
@@ -152,6 +160,14 @@ def parser() -> argparse.ArgumentParser:
         help="run what is on Spark on a cluster that exists: spark://HOST:PORT, yarn or "
         "k8s://HOST:PORT; it must see this checkout and the state folder",
     )
+    how.add_argument("--source", metavar="DIR", help="with --data: where the downloads lie")
+    how.add_argument(
+        "--forms",
+        nargs="+",
+        default=["arrays"],
+        metavar="FORM",
+        help="with --data: arrays (what training reads), parquet, spark",
+    )
     how.add_argument("--fresh", action="store_true", help="forget finished runs and do them again")
     how.add_argument("--json", action="store_true", help="answer in JSON")
     how.add_argument("--quiet", action="store_true", help="only errors and results")
@@ -204,6 +220,7 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.benchmark is not None, _benchmark),
         (options.doctor, _doctor),
         (options.pilot, _pilot),
+        (options.data, _data),
         (options.readme, _readme),
         (options.gantt, _gantt),
         (options.clean, _clean),
@@ -311,6 +328,14 @@ def _pilot(options: argparse.Namespace) -> int:
         raise SpecError(f"--pilot measures this machine: leave out --device {options.device}")
     wanted, _ = _wanted(options)
     print(pilot.measure(_trained_here(options, wanted)))
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    from experiments.cli.data import make_data
+
+    _check(options)
+    make_data(options)
     return 0
 
 

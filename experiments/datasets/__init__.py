@@ -4,7 +4,13 @@
 A new data set is one module with one class (see ``source.py``) and one line in ``registry.py``.
 """
 
-from experiments.datasets.preparation import check, fingerprint, is_prepared, prepare
+from experiments.datasets.preparation import (
+    check,
+    fingerprint,
+    is_prepared,
+    prepare,
+    prepare_forms,
+)
 from experiments.datasets.prepared import Partition, PreparedDataset, one_hot
 from experiments.datasets.registry import SOURCES, find_source
 from experiments.datasets.shuffle import Permutation
@@ -26,4 +32,5 @@ __all__ = [
     "is_prepared",
     "one_hot",
     "prepare",
+    "prepare_forms",
 ]

@@ -1,8 +1,8 @@
-"""Folders that appear whole or not at all.
+"""Folders that appear whole or not at all, and of which a kill loses no finished part.
 
 A folder is filled under a hidden name next to its final one and then renamed. While it is being
-filled its maker holds a lock on it, which ends with the process: so a leftover can be told from
-a folder in the making even when process numbers are used again or belong to another container.
+filled its maker holds a lock on it, which ends with the process: whoever else wants the folder
+waits, and goes on from what is there if the maker was killed.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import contextlib
 import errno
 import fcntl
 import os
-import re
 import shutil
-import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_LEFTOVER = re.compile(r"\..+\.(?P<pid>\d+)\.[^.]+\.making")
+from experiments.errors import EnvironmentFault
+
+ABANDONED_SECONDS = 7 * 24 * 3600
+"""After which what a killed process left, and nobody asked for again, is removed."""
 
 
 def make_folder(folder: Path) -> None:
@@ -27,6 +29,14 @@ def make_folder(folder: Path) -> None:
         with contextlib.suppress(FileExistsError):  # another process made it meanwhile
             missing.mkdir()
             missing.chmod(0o755)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:
@@ -39,76 +49,77 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def aside(final: Path) -> Iterator[Path]:
-    """A new empty folder on the file system of ``final``; gone afterwards unless published."""
-    folder, lock = _locked(final)
-    try:
-        folder.chmod(0o755)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
+def aside(final: Path) -> Iterator[Path | None]:
+    """The folder in which ``final`` is being made; None if ``final`` is there by now.
 
+    It may hold what an earlier maker left: the caller must be able to tell what of it is whole. It
+    stays behind if the caller fails after something was put into it.
 
-def _locked(final: Path) -> tuple[Path, int]:
-    while True:
-        prefix = f".{final.name}.{os.getpid()}."
-        folder = Path(tempfile.mkdtemp(".making", prefix, final.parent))
-        with contextlib.suppress(FileNotFoundError):
+    Raises
+    ------
+    EnvironmentFault
+        The file system has no locks.
+    """
+    folder = _aside_name(final)
+    while not final.exists():
+        make_folder(folder)
+        try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            with contextlib.suppress(OSError):  # not every file system has locks
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            if folder.exists():  # a sweep may have come between making and locking
-                return folder, lock
+        except FileNotFoundError:  # published between two lines
+            continue
+        try:
+            _lock(lock, folder)
+            if _is_open_at(lock, folder):  # it was not renamed while we waited
+                try:
+                    yield folder
+                finally:
+                    if folder.exists() and not any(folder.iterdir()):
+                        folder.rmdir()
+                return
+        finally:
             os.close(lock)
+    yield None
 
 
-def publish(folder: Path, final: Path) -> bool:
-    """Give a filled folder its final name; False if another process was first."""
-    try:
-        folder.rename(final)
-    except OSError as error:
-        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-            return False
-        raise
+def publish(folder: Path, final: Path) -> None:
+    """Give a filled folder its final name."""
+    sync_folder(folder)
+    folder.rename(final)
     sync_folder(final.parent)
-    return True
 
 
 def sweep(parent: Path) -> None:
-    """Remove what killed processes left half made; what cannot be removed stays."""
-    for folder in parent.glob(".*.making"):
-        name = _LEFTOVER.fullmatch(folder.name)
-        if name is None or _is_other_live_process(int(name["pid"])):
-            continue
+    """Remove what was left half made long ago; what cannot be removed stays."""
+    for folder in parent.glob(_aside_name(parent / "*").name):
         with contextlib.suppress(OSError):
+            if time.time() - folder.stat().st_mtime < ABANDONED_SECONDS:
+                continue
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                if _try_lock(lock):
-                    shutil.rmtree(folder, ignore_errors=True)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
 
 
-def _try_lock(descriptor: int) -> bool:
-    """Lock, unless another holds it. File systems without locks count as locked by us."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+def _aside_name(final: Path) -> Path:
+    return final.with_name(f".{final.name}.making")
 
 
-def _is_other_live_process(pid: int) -> bool:
-    # A container's first process has the same number every time: our own number proves nothing.
-    if pid == os.getpid():
-        return False
+def _lock(descriptor: int, folder: Path) -> None:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+        raise EnvironmentFault(
+            f"the file system of {folder.parent} has no locks ({error.strerror}); set "
+            "CEREBRO_DS_HOME to a folder on another"
+        ) from None
+
+
+def _is_open_at(descriptor: int, folder: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    except FileNotFoundError:
         return False
-    except PermissionError:
-        return True
-    return True

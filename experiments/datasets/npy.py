@@ -6,7 +6,6 @@ import hashlib
 import io
 import os
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,13 +61,6 @@ class NpyWriter:
         os.fsync(self._file.fileno())
         return FileRecord(self._dtype, self._shape, self._bytes, self._digest.hexdigest())
 
-    def __enter__(self) -> NpyWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the file, finished or not."""
         self._file.close()

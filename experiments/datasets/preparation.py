@@ -1,35 +1,27 @@
-"""From a source's rows to W partitions of memory-mappable arrays, in one atomic step."""
+"""From a source's rows to W partitions on disk: a kill loses at most one partition of them."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
-import json
-import math
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from experiments.datasets.aside import aside, make_folder, publish, sweep, sync_folder
-from experiments.datasets.manifest import DTYPES, MANIFEST, FileRecord, Manifest, array_file
-from experiments.datasets.npy import NpyWriter, npy_header
+from experiments.datasets.aside import (
+    aside,
+    make_folder,
+    sweep,
+)
+from experiments.datasets.manifest import ARRAYS
+from experiments.datasets.partitioning import Target, check_disk, fill
 from experiments.datasets.prepared import PreparedDataset
 from experiments.datasets.recipe import Recipe
 from experiments.datasets.registry import find_source
-from experiments.datasets.shuffle import Permutation
-from experiments.datasets.source import SPLITS, RowReader, Source, Split
+from experiments.datasets.source import Source
 from experiments.errors import DataError, EnvironmentFault
 from experiments.paths import state
 from experiments.specs.model import DatasetSpec
-
-BLOCK_BYTES = 4 << 20
-"""Size of the feature blocks in which rows are read and written; bounds the memory used."""
-
-_MANIFEST_ROOM = 1 << 20
 
 
 def fingerprint(spec: DatasetSpec, partitions: int, seed: int) -> str:
@@ -73,12 +65,13 @@ def prepare(
     *,
     source: Source | None = None,
 ) -> PreparedDataset:
-    """Shuffle, cut and write a data set, or open it if that was done before.
+    """Shuffle, cut and write a data set as arrays, or open it if that was done before.
 
     The rows of a split are the first rows of its seeded shuffle; the partitions are consecutive
     stretches of them, balanced to within one row. Memory does not grow with the number of rows.
-    The folder appears whole or not at all, and several processes may prepare at once. A folder
-    that is there is checked by file sizes; call :meth:`PreparedDataset.verify` for digests.
+    The folder appears whole or not at all; whoever else wants it meanwhile waits. A preparation
+    that was killed goes on after the last partition that was finished. A folder that is there is
+    checked by file sizes; call :meth:`PreparedDataset.verify` for digests.
 
     Parameters
     ----------
@@ -97,111 +90,62 @@ def prepare(
     EnvironmentFault
         Not enough disk, or the folder cannot be written.
     """
+    (folder,) = prepare_forms(spec, partitions, seed, [ARRAYS], root, source=source)
+    return PreparedDataset.open(folder)
+
+
+def prepare_forms(
+    spec: DatasetSpec,
+    partitions: int,
+    seed: int,
+    forms: Sequence[str],
+    root: Path | None = None,
+    *,
+    source: Source | None = None,
+    report: Callable[[int], None] = lambda rows: None,
+) -> list[Path]:
+    """A data set in several forms, in one pass over its partitions; folders as :func:`prepare`'s.
+
+    Parameters
+    ----------
+    forms : names in :data:`~experiments.datasets.formats.FORMS`.
+    report : is told how many rows were written since it was told last.
+
+    Returns
+    -------
+    The folder of each form, in their order.
+
+    Raises
+    ------
+    SpecError, DataError, EnvironmentFault
+        As :func:`prepare`.
+    """
     source = find_source(spec.name) if source is None else source
     recipe = Recipe.of(spec, source, partitions, seed)
     root = state().datasets if root is None else root
-    final = root / recipe.folder
-    with _disk_faults(root):
+    finals = [root / folder_of(recipe, form) for form in forms]
+    with _disk_faults(root), contextlib.ExitStack() as making:
         make_folder(root)
         sweep(root)
-        if not final.exists():
-            _check_disk(root, recipe, source)
-            with aside(final) as folder:
-                _fill(folder, recipe, source)
-                publish(folder, final)
-    prepared = PreparedDataset.open(final)
-    prepared.verify(quick=True)
-    return prepared
+        targets = []
+        for form, final in sorted(zip(forms, finals, strict=True)):  # all lock in one order
+            folder = making.enter_context(aside(final))
+            if folder is not None:
+                targets.append(making.enter_context(Target(form, folder, final)))
+        if targets:
+            check_disk(root, recipe, source, targets)
+            fill(targets, recipe, source, report)
+    for form, final in zip(forms, finals, strict=True):
+        prepared = PreparedDataset.open(final)
+        if prepared.manifest.form != form:
+            raise DataError(f"{final} does not hold {form}; remove that folder and run again")
+        prepared.verify(quick=True)
+    return finals
 
 
-def _fill(folder: Path, recipe: Recipe, source: Source) -> None:
-    files: dict[str, FileRecord] = {}
-    for split in SPLITS:
-        order = Permutation(source.rows(split), recipe.seed, split)
-        scratch = folder / "scratch"
-        scratch.mkdir()
-        with source.open(split, scratch) as reader:
-            make_folder(folder / split)
-            for partition in range(recipe.partitions):
-                files |= _write_partition(folder, recipe, reader, order, (split, partition))
-            sync_folder(folder / split)
-        shutil.rmtree(scratch)
-    manifest = Manifest(recipe, source.info.description, source.info.licence, files)
-    with (folder / MANIFEST).open("x", encoding="utf-8") as file:
-        json.dump(manifest.to_json(), file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fchmod(file.fileno(), 0o644)
-        os.fsync(file.fileno())
-    sync_folder(folder)
-
-
-def _write_partition(
-    folder: Path,
-    recipe: Recipe,
-    reader: RowReader,
-    order: Permutation,
-    part: tuple[Split, int],
-) -> dict[str, FileRecord]:
-    start, stop = recipe.bounds(*part)
-    x_name, y_name = array_file(*part, "x"), array_file(*part, "y")
-    make_folder((folder / x_name).parent)
-    step = max(1, BLOCK_BYTES // (4 * math.prod(recipe.input_shape)))
-    with (
-        NpyWriter(folder / x_name, DTYPES["x"], (stop - start, *recipe.input_shape)) as x_file,
-        NpyWriter(folder / y_name, DTYPES["y"], (stop - start,)) as y_file,
-    ):
-        for first in range(start, stop, step):
-            rows = order.block(first, min(first + step, stop))
-            x, y = reader.take(rows)
-            _check_block(recipe, part[0], rows, x, y)
-            x_file.append(x)
-            y_file.append(y)
-        records = {x_name: x_file.finish(), y_name: y_file.finish()}
-    sync_folder((folder / x_name).parent)
-    return records
-
-
-def _check_block(
-    recipe: Recipe,
-    split: Split,
-    rows: NDArray[np.int64],
-    x: NDArray[np.float32],
-    y: NDArray[np.int16],
-) -> None:
-    if x.shape != (len(rows), *recipe.input_shape) or y.shape != (len(rows),):
-        raise DataError(
-            f"{recipe.name}: {split} rows of shape {list(x.shape[1:])}, "
-            f"not {list(recipe.input_shape)}"
-        )
-    strange = ~np.isfinite(x.reshape(len(rows), -1)).all(axis=1)
-    if strange.any():
-        raise DataError(f"{recipe.name}: {split} row {rows[strange][0]} holds NaN or infinity")
-    classes = len(recipe.class_names)
-    strange = (y < 0) | (y >= classes)
-    if strange.any():
-        raise DataError(
-            f"{recipe.name}: {split} row {rows[strange][0]} has label {y[strange][0]}, "
-            f"outside 0..{classes - 1}"
-        )
-
-
-def _check_disk(root: Path, recipe: Recipe, source: Source) -> None:
-    need = _MANIFEST_ROOM + max(source.scratch_bytes(split) for split in SPLITS)
-    for part in recipe.parts():
-        start, stop = recipe.bounds(*part)
-        need += _npy_bytes(DTYPES["x"], (stop - start, *recipe.input_shape))
-        need += _npy_bytes(DTYPES["y"], (stop - start,))
-    free = shutil.disk_usage(root).free
-    if free < need:
-        raise EnvironmentFault(
-            f"preparing {recipe.name} needs {need / 1e6:.0f} MB in {root}, "
-            f"where {free / 1e6:.0f} MB are free"
-        )
-
-
-def _npy_bytes(dtype: str, shape: tuple[int, ...]) -> int:
-    return len(npy_header(dtype, shape)) + math.prod(shape) * np.dtype(dtype).itemsize
+def folder_of(recipe: Recipe, form: str) -> str:
+    """Name of the folder of a form."""
+    return recipe.folder if form == ARRAYS else f"{recipe.folder}.{form}"
 
 
 @contextmanager

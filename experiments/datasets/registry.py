@@ -7,14 +7,26 @@ from difflib import get_close_matches
 
 from experiments.datasets.blobs import Blobs
 from experiments.datasets.criteo import CRITEO_SYNTHETIC
+from experiments.datasets.downloaded import Downloaded, Generated
 from experiments.datasets.fashion_mnist import FashionMnist
 from experiments.datasets.flights import Flights
 from experiments.datasets.source import Source
 from experiments.errors import SpecError
 
+DOWNLOADED: Mapping[str, Downloaded] = {}
+"""Data sets whose archives the user brings."""
+
+GENERATED: Mapping[str, Generated] = {}
+"""What stands in for them, in the same raw format: by the name of the data set."""
+
 SOURCES: Mapping[str, Source] = {
-    source.info.name: source for source in (FashionMnist(), Flights(), Blobs(), *CRITEO_SYNTHETIC)
+    **{
+        source.info.name: source
+        for source in (FashionMnist(), Flights(), Blobs(), *CRITEO_SYNTHETIC)
+    },
+    **{source.name: source for source in GENERATED.values()},
 }
+"""Data sets that can be had without the user's help."""
 
 
 def find_source(name: str) -> Source:
@@ -25,11 +37,28 @@ def find_source(name: str) -> Source:
     SpecError
         No data set has this name; the message gives the nearest one.
     """
-    try:
-        return SOURCES[name]
-    except KeyError:
-        nearest = get_close_matches(name, SOURCES, n=1, cutoff=0.0)[0]
-        raise SpecError(
-            f"unknown data set {name!r}; the nearest name is {nearest!r} "
-            f"(known: {', '.join(sorted(SOURCES))})"
-        ) from None
+    known: Mapping[str, Source] = {**SOURCES, **DOWNLOADED}
+    if name not in known:
+        raise _unknown(name, known)
+    return known[name]
+
+
+def downloaded(name: str, *, generated: bool) -> Downloaded:
+    """A data set that is read from raw archives, or what stands in for it.
+
+    Raises
+    ------
+    SpecError
+        No such data set has this name; the message gives the nearest one.
+    """
+    if name not in DOWNLOADED:
+        raise _unknown(name, DOWNLOADED)
+    return GENERATED[name] if generated else DOWNLOADED[name]
+
+
+def _unknown(name: str, known: Mapping[str, object]) -> SpecError:
+    nearest = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+    return SpecError(
+        f"unknown data set {name!r}; the nearest name is {nearest!r} "
+        f"(known: {', '.join(sorted(known))})"
+    )

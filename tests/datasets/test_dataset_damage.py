@@ -132,11 +132,11 @@ def test_a_missing_manifest_is_named(data: PreparedDataset) -> None:
 
 @pytest.fixture
 def half_made(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
-    """A preparation that is being made by another process, and that process."""
-    root = tmp_path / "datasets"
-    with start(root, pause=30) as process:
+    """A preparation of which another process has finished one partition, and that process."""
+    root = tmp_path / "half"
+    with start(root, pause=1.5) as process:
         deadline = time.monotonic() + 20
-        while not list(root.glob(".*.making/train/0/x.npy")):
+        while not list(root.glob(".*.making/train/1/x.npy")):
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.02)
@@ -144,44 +144,50 @@ def half_made(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
         process.kill()
 
 
-def test_what_a_live_process_makes_is_left_alone(
-    half_made: tuple[Path, subprocess.Popen[str]],
-) -> None:
-    root, _ = half_made
-    (theirs,) = root.glob(".*.making")
-    made = prepare(SPEC, 2, 1, root)
-    assert (theirs / "train/0/x.npy").exists()
-    assert {path.name for path in root.iterdir()} == {theirs.name, made.root.name}
-
-
-def test_a_killed_preparation_is_swept_and_made_again(
+def test_a_killed_preparation_goes_on(
     half_made: tuple[Path, subprocess.Popen[str]], data: PreparedDataset
 ) -> None:
     root, process = half_made
+    (theirs,) = root.glob(".*.making")
     process.kill()
     process.wait()
-    assert list(root.glob(".*.making"))
+    finished = (theirs / "train/0/x.npy").stat()
+    (theirs / "train/1").mkdir(exist_ok=True)
+    (theirs / "train/1/x.npy").write_bytes(b"half")
     again = prepare(SPEC, 2, 1, root)
     again.verify()
     assert again.manifest == data.manifest
+    assert (again.root / "train/0/x.npy").stat().st_ino == finished.st_ino
     assert [path.name for path in root.iterdir()] == [again.root.name]
+    assert sorted(os.listdir(again.root)) == ["manifest.json", "train", "valid"]
 
 
-def test_our_own_number_in_a_leftover_proves_nothing(tmp_path: Path) -> None:
-    """A container's first process has the same number in every life."""
-    left = tmp_path / f".blobs-0.{os.getpid()}.abc.making"
-    left.mkdir()
-    strange = tmp_path / ".something-else.making"
-    strange.mkdir()
+def test_one_that_was_killed_just_before_its_end_is_whole(data: PreparedDataset) -> None:
+    half = data.root.with_name(f".{data.root.name}.making")
+    data.root.rename(half)
+    again = prepare(SPEC, 2, 1, data.root.parent)
+    again.verify()
+    assert os.listdir(again.root.parent) == [again.root.name]
+    assert sorted(os.listdir(again.root)) == ["manifest.json", "train", "valid"]
+
+
+def test_what_was_abandoned_long_ago_is_swept(tmp_path: Path) -> None:
+    names = [".blobs-0.making", ".blobs-1.making", ".something-else"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / names[0], (0, 0))
     made = prepare(SPEC, 2, 1, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {strange.name, made.root.name}
+    assert {path.name for path in tmp_path.iterdir()} == {*names[1:], made.root.name}
 
 
 def test_a_folder_in_the_making_is_locked(tmp_path: Path) -> None:
-    """The lock protects what process numbers cannot tell, as between two containers."""
     with aside(tmp_path / "blobs-0") as folder:
+        assert folder is not None
+        (folder / "part").touch()
+        os.utime(folder, (0, 0))
         sweep(tmp_path)
         assert folder.exists()
+    sweep(tmp_path)
     assert not folder.exists()
 
 

@@ -100,7 +100,7 @@ def test_partitions_are_balanced(partitions: int, extra: int) -> None:
 
 def test_block_borders_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = prepare(SPEC, 3, seed=1, root=tmp_path / "a")
-    monkeypatch.setattr("experiments.datasets.preparation.BLOCK_BYTES", 7 * 8 * 8 * 4)
+    monkeypatch.setattr("experiments.datasets.partitioning.BLOCK_BYTES", 7 * 8 * 8 * 4)
     assert prepare(SPEC, 3, seed=1, root=tmp_path / "b").manifest == whole.manifest
 
 
@@ -243,7 +243,6 @@ class SpoiltReader:
         ("nan", DataError, "valid row 17 holds NaN"),
         ("label", DataError, r"valid row 17 has label 4, outside 0\.\.3"),
         ("shape", DataError, r"valid rows of shape \[7, 8, 1\], not \[8, 8, 1\]"),
-        ("disk", EnvironmentFault, "disk of .* is full"),
     ],
 )
 def test_bad_rows_leave_nothing(
@@ -253,6 +252,16 @@ def test_bad_rows_leave_nothing(
     with pytest.raises(error, match=complaint):
         prepare(SPEC, 2, seed=1, root=tmp_path, source=source)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_leaves_what_is_finished(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFault, match=r"disk of .* is full"):
+        prepare(SPEC, 2, 1, tmp_path, source=Spoilt(valid_rows=51, fault="disk"))
+    (half,) = tmp_path.iterdir()
+    finished = (half / "train/1/x.npy").stat()
+    made = prepare(SPEC, 2, 1, tmp_path, source=Spoilt(valid_rows=51))
+    assert (made.root / "train/1/x.npy").stat().st_ino == finished.st_ino
+    assert [path.name for path in tmp_path.iterdir()] == [made.root.name]
 
 
 class Usage(NamedTuple):
