@@ -58,3 +58,17 @@ def test_determinism_cannot_come_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frameworks, "_process", frameworks._Process(started="torch"))
     with pytest.raises(RuntimeError, match="after torch had started"):
         frameworks.deterministic()
+
+
+@pytest.mark.parametrize("framework", ["tensorflow", "torch"])
+def test_what_training_does_not_use_is_not_imported(framework: str) -> None:
+    """And can be, afterwards."""
+    code = (
+        "import sys; from experiments.models import frameworks as f;"
+        f"f.start({framework!r});"
+        "print(sorted({*f.UNUSED_BY_TRAINING} & {*sys.modules}));"
+        "import keras, pandas, numpy; keras.Sequential([keras.layers.Dense(1)])"
+        ".predict(numpy.zeros((2, 3), 'float32'), verbose=0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
