@@ -51,7 +51,8 @@ class CompactRows:
 
 def column(table: Any, name: str, width: int) -> NDArray[Any]:
     lists = table.column(name).combine_chunks()
-    return lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+    values: NDArray[Any] = lists.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(-1, width)
 
 
 @pytest.mark.parametrize("forms", [[*FORMS], ["spark"], ["parquet", "arrays"]])
