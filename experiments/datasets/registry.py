@@ -4,19 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import partial
 
 from experiments.datasets.blobs import Blobs
 from experiments.datasets.criteo import CRITEO_SYNTHETIC
 from experiments.datasets.downloaded import Downloaded, Generated
 from experiments.datasets.fashion_mnist import FashionMnist
 from experiments.datasets.flights import Flights
+from experiments.datasets.imagenet import ImageNet
+from experiments.datasets.imagenet_generator import Images
 from experiments.datasets.source import Source
 from experiments.errors import SpecError
 
-DOWNLOADED: Mapping[str, Downloaded] = {}
+IMAGENET = Downloaded("imagenet", ImageNet)
+IMAGENET_GENERATED = Generated(
+    "imagenet-generated",
+    partial(ImageNet, side=32, name="imagenet-generated", sizes=()),
+    Images().write,
+)
+
+DOWNLOADED: Mapping[str, Downloaded] = {"imagenet": IMAGENET}
 """Data sets whose archives the user brings."""
 
-GENERATED: Mapping[str, Generated] = {}
+GENERATED: Mapping[str, Generated] = {"imagenet": IMAGENET_GENERATED}
 """What stands in for them, in the same raw format: by the name of the data set."""
 
 SOURCES: Mapping[str, Source] = {
