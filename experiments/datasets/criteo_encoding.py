@@ -114,13 +114,13 @@ class CriteoEncoding:
         values, valid = counts.integers()
         wrong = np.zeros(len(kept), np.bool_)
         for where, how in (
-            (_with_nul(block, len(found))[kept], "has a NUL byte"),
+            (_with_nul(block, len(found))[kept, None], "has a NUL byte"),
             (~(clicked | labels.equal("0")), "has a label other than 0 and 1"),
             (~valid & (counts.lengths > 0), "has a count that is no integer"),
             (categories.lengths > CATEGORY_BYTES, "has a category of more than 8 bytes"),
             (categories.equal("nan") | categories.equal("NaN"), "has NaN for a category"),
         ):
-            lines = where.reshape(len(kept), -1).any(axis=1) & ~wrong
+            lines = where.any(axis=1) & ~wrong
             bad |= dict.fromkeys(kept[lines].tolist(), how)
             wrong |= lines
         if wrong.any():

@@ -97,9 +97,9 @@ def _write(path: Path, source: CriteoLines, day: int, rows: int, bad: int) -> No
 
 
 def spoil(line: bytes, number: int) -> bytes:
-    """A line made bad, each number in another way, up to seven."""
+    """A line made bad, each number in another way, up to eight."""
     fields = line.removesuffix(b"\n").split(b"\t")
-    match number % 7:
+    match number % 8:
         case 0:
             del fields[-1]
         case 1:
@@ -112,6 +112,8 @@ def spoil(line: bytes, number: int) -> bytes:
             fields[2] = b"nan"
         case 5:
             fields[14] = b"0123456789"
-        case _:
+        case 6:
             fields[15] = b"\0" * 8
+        case _:
+            fields[16] = b"nan"
     return b"\t".join(fields) + b"\n"

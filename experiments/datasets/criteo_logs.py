@@ -174,11 +174,9 @@ class CriteoLogs:
                 block = _Making()
                 for count, window in enumerate(windows, 1):
                     day.take(window, block)
-                    if count % per_block == 0:
-                        yield day.block(block)
+                    if window.last or count % per_block == 0:
+                        yield block.finished()
                         block = _Making()
-                if block.windows:
-                    yield day.block(block)
             before += path.stat().st_size
             line = offset = 0
 
@@ -200,13 +198,15 @@ class _Window:
     Attributes
     ----------
     text : the lines, each ended by a newline.
-    cut_off : what stands behind the last newline of a file.
+    cut_off : what stands behind the last newline of a day.
+    last : the day ends here.
     end : bytes of the day's text up to here.
     position : bytes of the packed file used up to here.
     """
 
     text: bytes
     cut_off: bytes
+    last: bool
     end: int
     position: int
 
@@ -229,7 +229,7 @@ def _windows(reader: GzipReader, size: int, offset: int) -> Iterator[_Window]:
             )
         rest = text[whole:]
         end = reader.offset - len(rest)
-        yield _Window(text[:whole], rest if last else b"", end, reader.position)
+        yield _Window(text[:whole], rest if last else b"", last, end, reader.position)
 
 
 def _ahead(windows: Iterator[_Window]) -> Generator[_Window, None, None]:
@@ -245,11 +245,19 @@ def _ahead(windows: Iterator[_Window]) -> Generator[_Window, None, None]:
 class _Making:
     """A block that is being filled."""
 
-    windows: int = 0
+    cursor: dict[str, Json] = field(default_factory=dict)
     position: int = 0
-    end: int = 0
     parts: dict[Split, list[Records]] = field(default_factory=lambda: {name: [] for name in SPLITS})
     rejected: list[Rejected] = field(default_factory=list)
+
+    def finished(self) -> Block:
+        """What was taken, and the place behind it."""
+        rows = {}
+        for split, parts in self.parts.items():
+            slots, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
+            if len(labels):
+                rows[split] = (slots, labels)
+        return Block(rows, self.cursor, self.position, tuple(self.rejected))
 
 
 class _Day:
@@ -291,26 +299,14 @@ class _Day:
             self._reject(
                 block, self._line, "is cut off: it ends the file without a newline", window.cut_off
             )
-        block.windows += 1
-        block.position, block.end = window.position, window.end
+        block.position = self._before + window.position
+        block.cursor = {"day": self._number, "line": self._line, "offset": window.end}
+        if window.last:
+            block.cursor = {"day": self._number + 1, "line": 0, "offset": 0}
 
     def _reject(self, block: _Making, line: int, why: str, content: bytes) -> None:
         short = content if len(content) <= _CONTENT_BYTES else b""
         block.rejected.append(Rejected(self._file, f"line {line + 1}", why, short))
-
-    def block(self, made: _Making) -> Block:
-        """What was taken, and the place behind it."""
-        rows = {}
-        for split, parts in made.parts.items():
-            slots, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-            if len(labels):
-                rows[split] = (slots, labels)
-        return Block(
-            rows=rows,
-            cursor={"day": self._number, "line": self._line, "offset": made.end},
-            position=self._before + made.position,
-            rejected=tuple(made.rejected),
-        )
 
 
 class _Lot:
