@@ -64,7 +64,7 @@ class CriteoEncoding:
 
     @cached_property
     def _small(self) -> NDArray[np.int64]:
-        """The bucket of each small count, so that most need no search; ``NOTHING`` in front."""
+        """The bucket of each small count, -1 where there is none: most need no search."""
         return np.searchsorted(self.least, np.arange(_SMALL), side="right") - 1
 
     def encode(self, block: bytes, origin: Origin) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
