@@ -119,7 +119,7 @@ class CriteoLogs:
             raise DataError(
                 f"{self.folder} lacks {', '.join(missing)}: {self._origin()} into this folder, "
                 "under these names and still packed. Without them, generated click logs run "
-                "(python3 reproduce.py --data criteo --scale smoke), and so do the flights"
+                "(python3 reproduce.py --data criteo, without --source), and so do the flights"
             )
         empty = [path.name for path in self._paths() if not path.stat().st_size]
         if empty:

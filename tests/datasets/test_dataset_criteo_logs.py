@@ -302,7 +302,7 @@ def test_missing_days_are_all_named(folder: Path, tmp_path: Path) -> None:
         data.check()
     said = str(error.value)
     assert said.startswith(f"{tmp_path} lacks day_1.gz, day_3.gz: download ")
-    for word in ("ailab.criteo.com", "CC BY-NC-SA 4.0", "--scale smoke", "flights"):
+    for word in ("ailab.criteo.com", "CC BY-NC-SA 4.0", "without --source", "flights"):
         assert word in said
     assert "\n" not in said
     for number in (1, 2, 3):
