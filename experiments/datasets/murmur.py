@@ -30,16 +30,22 @@ def murmur3(
     uint32 [n]
     """
     count, width = text.shape
-    words = width // _WORD + 1  # room for an empty tail, which the mixing leaves without effect
-    padded = np.zeros((count, words * _WORD), np.uint8)
-    padded[:, :width] = text
-    mixed = _rotate(padded.view("<u4").astype(np.uint32) * _C1, 15) * _C2
-    whole = lengths // _WORD
+    words = -(-width // _WORD)
+    if width % _WORD:
+        text = np.pad(text, ((0, 0), (0, -width % _WORD)))
+    values = np.ascontiguousarray(text).view("<u4")
+    whole = (lengths // _WORD).astype(np.int32)
     hashes = np.full(count, seed, np.uint32)
-    for number in range(words - 1):
-        longer = _rotate(hashes ^ mixed[:, number], 13) * _FIVE + _ADD
-        hashes = np.where(number < whole, longer, hashes)
-    hashes ^= mixed[np.arange(count), whole]
+    for number in range(words):
+        mixed = _rotate(values[:, number] * _C1, 15)
+        mixed *= _C2
+        mixed ^= hashes
+        # In the word where a string ends only what is there is mixed in; zeros have no effect.
+        np.copyto(hashes, mixed, where=whole == number)
+        mixed = _rotate(mixed, 13)
+        mixed *= _FIVE
+        mixed += _ADD
+        np.copyto(hashes, mixed, where=whole > number)
     hashes ^= lengths.astype(np.uint32)
     hashes ^= hashes >> np.uint32(16)
     hashes *= _F1
@@ -50,4 +56,8 @@ def murmur3(
 
 
 def _rotate(values: NDArray[np.uint32], bits: int) -> NDArray[np.uint32]:
-    return (values << np.uint32(bits)) | (values >> np.uint32(32 - bits))
+    """In place, and returned."""
+    high = values << np.uint32(bits)
+    values >>= np.uint32(32 - bits)
+    values |= high
+    return values

@@ -108,8 +108,10 @@ def test_made_lines_are_encoded_as_by_hand(buckets: int, slots: int) -> None:
         assert (row[row != NOTHING].tolist(), label) == criteo_reference(line, buckets, slots)
 
 
-COUNTS = st.just("") | st.integers(-3, 2**40).map(str)
-NAMES = st.text("0123456789abcdef", max_size=8)
+COUNTS = st.just("") | (st.integers(-3, 2**40) | st.integers(1 - 10**18, 10**18 - 1)).map(str)
+NAMES = st.text("0123456789abcdef", max_size=8) | st.text(
+    st.characters(codec="ascii", exclude_characters="\0\t\n"), max_size=8
+).filter(lambda name: name not in {"nan", "NaN"})
 
 
 @settings(max_examples=40, deadline=None)
@@ -153,6 +155,8 @@ def spoilt(place: int, text: str) -> bytes:
         (spoilt(13, "-"), "a count that is no integer"),
         (spoilt(14, "123456789"), "a category of more than 8 bytes"),
         (spoilt(39, "1234abcd\r"), "a category of more than 8 bytes"),
+        (spoilt(20, "nan"), "NaN for a category"),
+        (spoilt(21, "1234\x00abc"), "a NUL byte"),
         (spoilt(20, "a\tb"), "41 fields, not 40"),
         (spoilt(38, "a\nb"), "39 fields, not 40"),
     ],
