@@ -6,10 +6,16 @@ int32 length and the value in network byte order (PostgreSQL manual, COPY, "Bina
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+Take: TypeAlias = Callable[
+    [npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int16]], None
+]
+"""Gets the columns of a block of rows."""
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 TRAILER = b"\xff\xff"
@@ -69,6 +75,74 @@ class ByteStream:
         piece, self._block = self._block[:size], self._block[size:]
         self.bytes += len(piece)
         return bytes(piece)
+
+
+class RowReader:
+    """A writable file for ``copy_expert`` that takes tuples ``(id, x, y)`` apart block by block.
+
+    All rows have one size, so a block is one structured array, and each of its columns one copy.
+
+    Parameters
+    ----------
+    width : float32 values of each ``x``.
+    block : rows that ``take`` gets at once; the last time there may be fewer.
+    take : gets ``id`` int64 [n], ``x`` float32 [n, width] and ``y`` int16 [n], contiguous.
+
+    Raises
+    ------
+    ValueError
+        From :meth:`write` or :meth:`finish`: not such a stream, or cut short.
+    """
+
+    def __init__(self, width: int, block: int, take: Take) -> None:
+        self._tuple = np.dtype(
+            [
+                ("fields", ">i2"),
+                ("id_length", ">i4"),
+                ("id", ">i8"),
+                ("x_length", ">i4"),
+                ("x", "<f4", (width,)),
+                ("y_length", ">i4"),
+                ("y", ">i2"),
+            ]
+        )
+        self._sizes = {"fields": 3, "id_length": 8, "x_length": 4 * width, "y_length": 2}
+        self._block = block
+        self._take = take
+        self._chunks: list[bytes] = []
+        self._bytes = 0
+        self._head = len(SIGNATURE)
+
+    def write(self, chunk: bytes) -> int:
+        """Take the next chunk of the stream."""
+        self._chunks.append(chunk)
+        self._bytes += len(chunk)
+        if self._bytes >= self._head + self._block * self._tuple.itemsize:
+            self._give(self._block)
+        return len(chunk)
+
+    def finish(self) -> None:
+        """The stream is over; what is left of it is given."""
+        size = self._bytes - self._head - len(TRAILER)
+        rows, beyond = divmod(size, self._tuple.itemsize)
+        while rows > 0:
+            rows -= self._give(min(rows, self._block))
+        if rows or beyond or b"".join(self._chunks)[self._head :] != TRAILER:
+            raise ValueError("its stream of rows is cut short, or a row has another size")
+
+    def _give(self, count: int) -> int:
+        data = b"".join(self._chunks)
+        if self._head and not data.startswith(SIGNATURE):
+            raise ValueError("a binary COPY stream starts with another signature")
+        rows = np.frombuffer(data, self._tuple, count, self._head)
+        rest = data[self._head + rows.nbytes :]
+        self._chunks, self._bytes, self._head = [rest], len(rest), 0
+        for name, size in self._sizes.items():
+            if not (rows[name] == size).all():
+                raise ValueError(f"a row has another {name.replace('_', ' ')} than {size}")
+        x = np.ascontiguousarray(rows["x"])
+        self._take(rows["id"].astype(np.int64), x, rows["y"].astype(np.int16))
+        return count
 
 
 class FieldReader:

@@ -1,0 +1,232 @@
+"""Unload a sharded table: every segment's rows to a Parquet file of its own, all segments at once.
+
+The counterpart of :mod:`.load`, for systems outside the database: ``COPY … BINARY`` to the client,
+block by block, so that memory does not grow with the table. A file is written aside, compared with
+what its segment holds, and gets its name only then; an unload that was killed keeps the files that
+have theirs.
+
+(The paper used writable external tables over gpfdist, §5. In Greenplum ``COPY … ON SEGMENT`` or a
+writable web table could run this module's :func:`unload_segment` beside each segment; a raw table
+there is ``DISTRIBUTED BY (__dist_key__)``, and a session in utility mode sees one segment's rows.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from experiments.errors import DataError
+from experiments.files import unwritable
+from experiments.warehouse import sums
+from experiments.warehouse.cluster import Cluster
+from experiments.warehouse.copy_binary import RowReader
+from experiments.warehouse.dialect import Segment
+from experiments.warehouse.sums import IN_KEY_ORDER, Sums
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+BLOCK_BYTES = 2**22
+"""Of rows that are compared, and written as one row group, at once."""
+
+PARQUET: Mapping[str, Any] = {
+    "compression": "none",
+    "use_dictionary": False,
+    "write_statistics": False,
+    "write_page_checksum": True,
+}
+"""How files are written: floats neither repeat nor shrink enough to pay for trying."""
+
+_CONTENT = b"cerebro_ds.content"
+"""Key of a file's metadata under which it says what it holds."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Types of the columns: ``x``, a list of ``features``, and ``y``, one of ``labels``.
+
+    Attributes
+    ----------
+    fixed_size : whether lists are of one size by their type. (Spark reads both alike; pyarrow
+        writes and reads plain lists faster.)
+    """
+
+    features: Literal["float32", "float64"] = "float32"
+    labels: Literal["int16", "int32", "int64"] = "int16"
+    fixed_size: bool = False
+
+    def schema(self, width: int) -> pa.Schema:
+        """Of rows of ``width`` values."""
+        import pyarrow as pa
+
+        value = pa.type_for_alias(self.features)
+        features = pa.list_(value, width) if self.fixed_size else pa.list_(value)
+        return pa.schema({"x": features, "y": pa.type_for_alias(self.labels)})
+
+    def batch(
+        self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int16], schema: pa.Schema
+    ) -> pa.RecordBatch:
+        """Rows as Arrow sees them; values whose type stays are not copied."""
+        import pyarrow as pa
+
+        rows, width = x.shape
+        values = pa.array(x.reshape(-1).astype(self.features, copy=False))
+        if self.fixed_size:
+            features = pa.FixedSizeListArray.from_arrays(values, width)
+        else:
+            ends = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
+            features = pa.ListArray.from_arrays(ends, values)
+        labels = pa.array(y.astype(self.labels, copy=False))
+        return pa.RecordBatch.from_arrays([features, labels], schema=schema)
+
+
+@dataclass(frozen=True)
+class Unloaded:
+    """Outcome of an unload, summed over the segments.
+
+    Attributes
+    ----------
+    files : in the order of the segments.
+    bytes : of the files.
+    kept : files that an earlier unload had finished.
+    """
+
+    files: tuple[Path, ...]
+    rows: int
+    bytes: int
+    kept: int
+
+
+def unload(cluster: Cluster, table: str, folder: Path, cast: Cast | None = None) -> Unloaded:
+    """Write each segment's rows of a raw table to ``<table>-<key>.parquet``, in order of ``id``.
+
+    A file of that name is kept if it holds the segment's rows as they are now, in these types.
+    Type casts are made on the way.
+
+    Raises
+    ------
+    DataError
+        What came differs from what a segment holds, or a segment's table is not as :func:`.load`
+        makes it; no file is made of it.
+    EnvironmentFault
+        The disk is full or the folder cannot be written.
+    """
+    types = cast or Cast()
+
+    def one(segment: Segment) -> tuple[Path, int, bool]:
+        file = folder / f"{table}-{segment.key}.parquet"
+        return file, *unload_segment(cluster, segment, table, file, types)
+
+    parts = cluster.on_segments(one)
+    return Unloaded(
+        files=tuple(file for file, _, _ in parts),
+        rows=sum(rows for _, rows, _ in parts),
+        bytes=sum(file.stat().st_size for file, _, _ in parts),
+        kept=sum(kept for _, _, kept in parts),
+    )
+
+
+def unload_segment(
+    cluster: Cluster, segment: Segment, table: str, file: Path, cast: Cast
+) -> tuple[int, bool]:
+    """Write one segment's rows, all of one snapshot: how many, and whether the file was kept."""
+    with cluster.session(segment) as session, session.cursor() as cursor:
+        session.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
+        cursor.execute(IN_KEY_ORDER)
+        cursor.execute(f"SELECT length(x) / 4 FROM {table} ORDER BY id LIMIT 1")
+        ((width,),) = cursor.fetchall() or [(1,)]
+        block = max(1, BLOCK_BYTES // (4 * width))
+        held = sums.of_table(cursor, table, block)
+        rows, content = sum(count for count, _, _ in held), _content(held, cast)
+        if _says(file) == content:
+            return rows, True
+        with _written(file, cast.schema(width).with_metadata({_CONTENT: content})) as writer:
+            sink = _Sink(f"table {table} on segment {segment.key}", writer, cast, held)
+            reader = RowReader(width, block, sink.take)
+            try:
+                cursor.copy_expert(
+                    f"COPY (SELECT id, x, y FROM {table} ORDER BY id) TO STDOUT (FORMAT binary)",
+                    reader,
+                )
+                reader.finish()
+            except ValueError as error:
+                raise DataError(f"{sink.name} is not as loading makes it: {error}") from None
+            if sink.blocks != len(held):
+                raise DataError(f"{sink.name} sent {sink.blocks} of {len(held)} blocks of rows")
+    return rows, False
+
+
+class _Sink:
+    """Takes blocks of a segment's rows to its file, if they are what the segment holds."""
+
+    def __init__(self, name: str, writer: Any, cast: Cast, held: Sequence[Sums]) -> None:
+        self.name = name
+        self.blocks = 0
+        self._writer = writer
+        self._cast = cast
+        self._held = held
+        self._next = 0
+
+    def take(
+        self,
+        ids: npt.NDArray[np.int64],
+        x: npt.NDArray[np.float32],
+        y: npt.NDArray[np.int16],
+    ) -> None:
+        """The next block, whole but for the last."""
+        first, self._next = self._next, self._next + len(ids)
+        if not np.array_equal(ids, np.arange(first, self._next)):
+            raise DataError(f"{self.name}: the ids of its rows do not count from 0")
+        if sums.of_rows(x, y) != self._held[self.blocks]:
+            raise DataError(
+                f"{self.name}: rows {first} to {self._next - 1} came otherwise than it holds them"
+            )
+        self.blocks += 1
+        self._writer.write_batch(self._cast.batch(x, y, self._writer.schema))
+
+
+@contextlib.contextmanager
+def _written(file: Path, schema: pa.Schema) -> Iterator[Any]:
+    """A writer of a Parquet file that gets its name when all of it is on disk."""
+    from pyarrow import parquet
+
+    aside = file.with_name(f".{file.name}")
+    try:
+        with parquet.ParquetWriter(aside, schema, **PARQUET) as writer:
+            yield writer
+        with aside.open("rb") as written:
+            os.fsync(written.fileno())
+        aside.replace(file)
+    except OSError as error:
+        raise unwritable(file, error) from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _content(held: Sequence[Sums], cast: Cast) -> bytes:
+    """What a file with these rows in these types says of itself."""
+    digest = hashlib.sha256()
+    for rows, block, labels in held:
+        digest.update(f"{rows} {block.hex()} {labels}\n".encode())
+    return json.dumps({"rows": digest.hexdigest(), **asdict(cast)}).encode()
+
+
+def _says(file: Path) -> bytes | None:
+    """What a whole file says of itself; nothing where there is none."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        said: bytes | None = parquet.read_schema(file).metadata.get(_CONTENT)
+    except (OSError, pa.ArrowException, AttributeError):
+        return None
+    return said
