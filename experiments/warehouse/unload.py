@@ -17,7 +17,9 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -35,8 +37,11 @@ from experiments.warehouse.sums import IN_KEY_ORDER, Sums
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BLOCK_BYTES = 2**22
-"""Of rows that are compared, and written as one row group, at once."""
+BLOCK_BYTES = 2**19
+"""Of rows that are compared at once, as in loading."""
+
+GROUP_BLOCKS = 8
+"""Of them that make a row group."""
 
 PARQUET: Mapping[str, Any] = {
     "compression": "none",
@@ -72,9 +77,9 @@ class Cast:
         features = pa.list_(value, width) if self.fixed_size else pa.list_(value)
         return pa.schema({"x": features, "y": pa.type_for_alias(self.labels)})
 
-    def batch(
+    def table(
         self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int16], schema: pa.Schema
-    ) -> pa.RecordBatch:
+    ) -> pa.Table:
         """Rows as Arrow sees them; values whose type stays are not copied."""
         import pyarrow as pa
 
@@ -86,7 +91,7 @@ class Cast:
             ends = pa.array(np.arange(rows + 1, dtype=np.int32) * width)
             features = pa.ListArray.from_arrays(ends, values)
         labels = pa.array(y.astype(self.labels, copy=False))
-        return pa.RecordBatch.from_arrays([features, labels], schema=schema)
+        return pa.Table.from_arrays([features, labels], schema=schema)
 
 
 @dataclass(frozen=True)
@@ -138,20 +143,30 @@ def unload(cluster: Cluster, table: str, folder: Path, cast: Cast | None = None)
 def unload_segment(
     cluster: Cluster, segment: Segment, table: str, file: Path, cast: Cast
 ) -> tuple[int, bool]:
-    """Write one segment's rows, all of one snapshot: how many, and whether the file was kept."""
-    with cluster.session(segment) as session, session.cursor() as cursor:
+    """Write one segment's rows, all of one snapshot: how many, and whether the file was kept.
+
+    Three things go on at once: rows arrive, rows that have arrived are summed and written, and the
+    segment sums its own.
+    """
+    name = f"table {table} on segment {segment.key}"
+    with (
+        cluster.session(segment) as session,
+        session.cursor() as cursor,
+        ThreadPoolExecutor(2, "unload") as lanes,
+    ):
         session.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
         cursor.execute(IN_KEY_ORDER)
+        cursor.execute("SELECT pg_export_snapshot()")
+        ((snapshot,),) = cursor.fetchall()
         cursor.execute(f"SELECT length(x) / 4 FROM {table} ORDER BY id LIMIT 1")
         ((width,),) = cursor.fetchall() or [(1,)]
         block = max(1, BLOCK_BYTES // (4 * width))
-        held = sums.of_table(cursor, table, block)
-        rows, content = sum(count for count, _, _ in held), _content(held, cast)
-        if _says(file) == content:
-            return rows, True
-        with _written(file, cast.schema(width).with_metadata({_CONTENT: content})) as writer:
-            sink = _Sink(f"table {table} on segment {segment.key}", writer, cast, held)
-            reader = RowReader(width, block, sink.take)
+        summing = lanes.submit(_held, cluster, segment, table, block, snapshot)
+        if (said := _says(file)) is not None and said == _content(summing.result(), cast):
+            return sum(rows for rows, _, _ in summing.result()), True
+        with _written(file, cast.schema(width)) as writer:
+            sink = _Sink(name, writer, cast, block, lanes)
+            reader = RowReader(width, GROUP_BLOCKS * block, sink.take)
             try:
                 cursor.copy_expert(
                     f"COPY (SELECT id, x, y FROM {table} ORDER BY id) TO STDOUT (FORMAT binary)",
@@ -159,22 +174,42 @@ def unload_segment(
                 )
                 reader.finish()
             except ValueError as error:
-                raise DataError(f"{sink.name} is not as loading makes it: {error}") from None
-            if sink.blocks != len(held):
-                raise DataError(f"{sink.name} sent {sink.blocks} of {len(held)} blocks of rows")
-    return rows, False
+                raise DataError(f"{name} is not as loading makes it: {error}") from None
+            sink.finish()
+            held = summing.result()
+            if sink.arrived != held:
+                pairs = enumerate(zip_longest(sink.arrived, held))
+                first = next(number for number, (one, other) in pairs if one != other)
+                raise DataError(
+                    f"{name}: rows from {first * block} on came otherwise than it holds them"
+                )
+            writer.add_key_value_metadata({_CONTENT: _content(held, cast)})
+    return sum(rows for rows, _, _ in held), False
+
+
+def _held(cluster: Cluster, segment: Segment, table: str, block: int, snapshot: str) -> list[Sums]:
+    """What a segment holds by its own account, in another session's snapshot."""
+    with cluster.session(segment) as session, session.cursor() as cursor:
+        session.set_session(isolation_level="REPEATABLE READ", readonly=True, autocommit=False)
+        cursor.execute("SET TRANSACTION SNAPSHOT %s", (snapshot,))
+        cursor.execute(IN_KEY_ORDER)
+        return sums.of_table(cursor, table, block)
 
 
 class _Sink:
-    """Takes blocks of a segment's rows to its file, if they are what the segment holds."""
+    """Takes a segment's rows to its file, a row group behind their arrival, and sums them."""
 
-    def __init__(self, name: str, writer: Any, cast: Cast, held: Sequence[Sums]) -> None:
-        self.name = name
-        self.blocks = 0
+    def __init__(
+        self, name: str, writer: Any, cast: Cast, block: int, lanes: ThreadPoolExecutor
+    ) -> None:
+        self.arrived: list[Sums] = []
+        self._name = name
         self._writer = writer
         self._cast = cast
-        self._held = held
+        self._block = block
+        self._lanes = lanes
         self._next = 0
+        self._writing: Future[None] | None = None
 
     def take(
         self,
@@ -182,16 +217,23 @@ class _Sink:
         x: npt.NDArray[np.float32],
         y: npt.NDArray[np.int16],
     ) -> None:
-        """The next block, whole but for the last."""
+        """The next row group, of whole blocks but for the last."""
         first, self._next = self._next, self._next + len(ids)
         if not np.array_equal(ids, np.arange(first, self._next)):
-            raise DataError(f"{self.name}: the ids of its rows do not count from 0")
-        if sums.of_rows(x, y) != self._held[self.blocks]:
-            raise DataError(
-                f"{self.name}: rows {first} to {self._next - 1} came otherwise than it holds them"
-            )
-        self.blocks += 1
-        self._writer.write_batch(self._cast.batch(x, y, self._writer.schema))
+            raise DataError(f"{self._name}: the ids of its rows do not count from 0")
+        self.finish()
+        self._writing = self._lanes.submit(self._write, x, y)
+
+    def finish(self) -> None:
+        """Wait until all that was taken is written."""
+        if self._writing is not None:
+            self._writing.result()
+
+    def _write(self, x: npt.NDArray[np.float32], y: npt.NDArray[np.int16]) -> None:
+        for start in range(0, len(y), self._block):
+            rows = slice(start, start + self._block)
+            self.arrived.append(sums.of_rows(x[rows], y[rows]))
+        self._writer.write_table(self._cast.table(x, y, self._writer.schema), len(y))
 
 
 @contextlib.contextmanager
@@ -226,7 +268,7 @@ def _says(file: Path) -> bytes | None:
     from pyarrow import parquet
 
     try:
-        said: bytes | None = parquet.read_schema(file).metadata.get(_CONTENT)
+        said: bytes | None = parquet.read_metadata(file).metadata.get(_CONTENT)
     except (OSError, pa.ArrowException, AttributeError):
         return None
     return said

@@ -141,7 +141,7 @@ def test_rows_of_one_size_come_in_blocks_wherever_the_stream_is_cut(
 ) -> None:
     rows, x, y = rows_of(count, width, count)
     stream, taken = stream_of(rows), []
-    reader = RowReader(width, block, lambda *columns: taken.append(columns))
+    reader = RowReader(width, block, lambda *part: taken.append([each.copy() for each in part]))
     for start in range(0, len(stream), chunk):
         reader.write(stream[start : start + chunk])
     reader.finish()

@@ -40,7 +40,7 @@ def on_segment(cluster: Cluster, key: int, statement: str) -> None:
 def test_what_was_prepared_comes_out_value_for_value(
     cluster: Cluster, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unload_module, "BLOCK_BYTES", 12_000)
+    monkeypatch.setattr(unload_module, "BLOCK_BYTES", 2_000)
     prepared = prepare(DatasetSpec(name, 301, 64), 2, seed=3)
     for split in SPLITS:
         sent = load(cluster, prepared, split, f"round_{split}")
@@ -135,7 +135,7 @@ def test_rows_that_arrive_otherwise_make_no_file(
         return len(y), b"another", int(y.sum())
 
     monkeypatch.setattr(sums, "of_rows", of_rows)
-    with pytest.raises(DataError, match=r"unloaded on segment 0: rows 0 to \d+ came otherwise"):
+    with pytest.raises(DataError, match=r"unloaded on segment 0: rows from 0 on came otherwise"):
         unload(cluster, loaded, tmp_path)
     assert not list(tmp_path.iterdir())
 
