@@ -3,8 +3,8 @@ and against PostgreSQL's own COPY.
 
 All load the same float32 rows into fresh tables of the same two segments at once: the first two
 from one client, the servers' own from binary files beside them, which no client has to make or to
-send. Ours includes its primary key and its check of every row against the files. Memory is the client's
-peak of Python allocations (``tracemalloc``) for a tenth of the rows and for all of them.
+send. Ours includes its primary key and its check of every row against the files. Memory is the
+client's peak of Python allocations (``tracemalloc``) for a tenth of the rows and for all of them.
 
     python3 reproduce.py --benchmark loading
 """
@@ -132,13 +132,9 @@ def main() -> None:
             peak_bytes(partial(load, cluster, each, "train", "ours")) for each in (tenth, whole)
         ]
         runtime.stop(purge=True)
-    names = (
-        "binary COPY per segment, checked",
-        "`execute_values`",
-        "COPY by the segments, from files",
-    )
+    names = ("binary COPY per segment, checked", "`execute_values`", "COPY FROM a file")
     rates = [options.rows / statistics.median(times) for times in (ours, theirs, servers)]
-    print("| load | rows per second | over `execute_values` | over COPY by the segments |")
+    print("| load | rows per second | over `execute_values` | over COPY FROM a file |")
     print("|---|---|---|---|")
     for name, rate in zip(names, rates, strict=True):
         print(f"| {name} | {rate:,.0f} | {rate / rates[1]:.1f} | {rate / rates[2]:.2f} |")

@@ -74,14 +74,14 @@ def main() -> None:
         shutil.rmtree(folder)
         runtime.stop(purge=True)
     medians = {name: statistics.median(found) for name, found in times.items()}
-    null, file = list(medians.values())[:2]
+    null, filed = list(medians.values())[:2]
     print(f"{options.rows:,} rows of {4 * width:,} bytes, {options.segments} segment(s)\n")
     print("| unload | seconds | rows per second | over COPY to /dev/null | over COPY to a file |")
     print("|---|---|---|---|---|")
     for name, median in medians.items():
         print(
             f"| {name} | {median:.3f} | {options.rows / median:,.0f} | {median / null:.2f} "
-            f"| {median / file:.2f} |"
+            f"| {median / filed:.2f} |"
         )
 
 

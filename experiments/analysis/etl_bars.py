@@ -25,7 +25,7 @@ from experiments.analysis.output import RC
 from experiments.analysis.panels import Bar
 from experiments.analysis.reference import Reference
 from experiments.analysis.runs import Run, by_experiment
-from experiments.analysis.table6 import INTERRUPTED_MARK, seconds
+from experiments.analysis.table6 import INTERRUPTED_MARK, other_names, seconds
 
 UNDIVIDED = "undivided"
 
@@ -36,9 +36,14 @@ STYLES: panels.Styles = {
     "cast": {"facecolor": "#8c6bb1", "hatch": "", "ink": "white"},
     "read": {"facecolor": "#f6d55c", "hatch": "\\\\\\", "ink": "black"},
     REST: {"facecolor": "#ecebe4", "hatch": "..", "ink": "black"},
-    UNDIVIDED: {"facecolor": "#b0b0b0", "hatch": "", "ink": "black"},
 }
-"""How each phase is drawn; the paper's total is one piece, but for what is known of it."""
+"""How each phase is drawn."""
+
+PAPER_STYLES: panels.Styles = {
+    UNDIVIDED: {"facecolor": "#b0b0b0", "hatch": "", "ink": "black"},
+    "read": STYLES["read"],
+}
+"""The paper's total is one piece, but for what is known of it."""
 
 TITLES: Mapping[str, str] = {
     **{phase: phase for phase in ETL_PHASES},
@@ -74,7 +79,7 @@ def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Re
             "under each bar: its phases, in the legend's order",
             notes,
         )
-        panels.legend(figure, STYLES, TITLES)
+        panels.legend(figure, {**STYLES, **PAPER_STYLES}, TITLES)
     return figure
 
 
@@ -95,7 +100,7 @@ def _group(
     else:
         theirs = f"Paper: {paper.dataset}, W = {paper.workers}"
         bars = [_papers(part) for part in parts]
-        panels.panel(right, bars, STYLES, theirs, "hours", "not in the paper's table")
+        panels.panel(right, bars, PAPER_STYLES, theirs, "hours", "not in the paper's table")
     panels.name_rows(
         left,
         right,
@@ -114,7 +119,7 @@ def _ours(part: pd.DataFrame) -> Bar | None:
     known = {phase: 0.0 if math.isnan(value) else value for phase, value in values.items()}
     total = by_phase.loc[TOTAL]
     return Bar(
-        values=(*known.values(), 0.0),
+        values=tuple(known.values()),
         under=" · ".join(NOTHING if math.isnan(v) else seconds(v) for v in values.values()),
         low=float(total["seconds_low"]),
         high=float(total["seconds_high"]),
@@ -127,9 +132,8 @@ def _papers(part: pd.DataFrame) -> Bar | None:
     if math.isnan(total):
         return None
     known = 0.0 if math.isnan(read) else read
-    values = {**dict.fromkeys(STYLES, 0.0), "read": known, UNDIVIDED: total - known}
     under = f"load and pack {total - known:.1f} · read {known:.1f}" if known else ""
-    return Bar(tuple(values.values()), under, total, total)
+    return Bar((total - known, known), under, total, total)
 
 
 def _notes(
@@ -162,6 +166,7 @@ def _notes(
             f"{INTERRUPTED_MARK} Interrupted: what it did twice counts twice; what an earlier "
             "start had finished counts as long as it took then."
         )
+    notes += other_names(table)
     readings = [paper_reading(each, references) for each in experiments]
     notes += dict.fromkeys(paper.remark for paper in readings if paper is not None)
     return [

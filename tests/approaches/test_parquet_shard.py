@@ -52,7 +52,10 @@ def test_rows_are_the_prepared_ones_in_row_groups_of_a_block(
             rows = [block.rows for block in shard.blocks(split)]
             assert max(rows) == min(50, len(part.y))
             assert sum(rows) == len(part.y)
-        assert shard.cast()["spans"][0][3] == 0
+        again = shard.cast()
+        assert again["spans"][0][3] == 0
+        assert sum(each[3] for each in again["kept"]) == moved
+        assert all(start <= begun < ended <= end for _, begun, ended, _ in again["kept"])
     assert len(list(tmp_path.iterdir())) == 4
 
 
