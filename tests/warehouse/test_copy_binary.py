@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -179,3 +180,27 @@ def test_a_row_of_another_size_is_refused(index: int, width: int) -> None:
 def test_rows_of_another_stream_are_refused() -> None:
     with pytest.raises(ValueError, match="signature"):
         read_rows(b"1,2,3\n" * 200)
+
+
+def test_rows_are_taken_apart_in_the_memory_of_a_few_blocks() -> None:
+    """Memory does not grow with the stream: 64 MB go through blocks of 1 MB."""
+    row = stream_of([[bytes(8), bytes(1024), bytes(2)]])[len(SIGNATURE) : -len(TRAILER)]
+    taken = 0
+
+    def take(ids: Any, x: Any, y: Any) -> None:
+        nonlocal taken
+        taken += x.nbytes
+
+    tracemalloc.start()
+    try:
+        reader = RowReader(256, 1024, take)
+        reader.write(SIGNATURE)
+        for _ in range(2**16):
+            reader.write(row)
+        reader.write(TRAILER)
+        reader.finish()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken == 2**26
+    assert peak < 5 * 2**20
