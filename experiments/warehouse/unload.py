@@ -5,10 +5,10 @@ block by block, so that memory does not grow with the table. A file is written a
 what its segment holds, and gets its name only then; an unload that was killed keeps the files that
 have theirs.
 
-(The paper used writable external tables over gpfdist, §5. In Greenplum, to be tried there: a session
-in utility mode sees one segment's rows and serves :func:`unload_segment` as it is, but for the shared
-snapshot, without which the sums have to be asked in the session that copies; ``COPY … ON SEGMENT`` or
-a writable web table would write beside each segment.)
+(The paper used writable external tables over gpfdist, §5. In Greenplum, to be tried there: a
+session in utility mode sees one segment's rows and serves :func:`unload_segment` as it is, but for
+the shared snapshot, without which the session that copies has to ask for the sums too. ``COPY … ON
+SEGMENT`` or a writable web table would write beside each segment.)
 """
 
 from __future__ import annotations
