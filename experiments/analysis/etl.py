@@ -48,7 +48,8 @@ def table(
     -------
     DataFrame
         Per experiment and approach one row for each phase, for ``rest`` (connecting, telling the
-        coordinator, starting Spark) and for ``total``, Table 6's own ETL column:
+        coordinator, starting Spark, loading the page reader) and for ``total``, Table 6's own ETL
+        column:
 
         ``experiment, dataset, stands_for, evidence`` what was run
         ``approach, title, paper_row, seeds, runs`` as in the breakdown

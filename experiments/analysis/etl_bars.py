@@ -149,8 +149,8 @@ def _notes(
         "Load: rows into the segments, checked. Pack: rows into buffers; in Cerebro-Spark "
         "(cerebro-dl) the package's own writing. Export: out of the segments to Parquet. Cast: to "
         "the types of what trains. Read: page files into workers. Rest: connecting, telling the "
-        f"coordinator, starting Spark. {NOTHING}: the approach has no such phase. An approach "
-        "without any reads the prepared files as they are.",
+        f"coordinator, starting Spark, loading the page reader. {NOTHING}: the approach has no "
+        "such phase. An approach without any reads the prepared files as they are.",
         "A database and Parquet files belong to one run, so every approach pays for its own. What "
         "workers do at once takes as long as the slowest of them. At a bar's end: Table 6's ETL.",
     ]
