@@ -1,8 +1,10 @@
-"""Loading rows into the segments: our parallel binary COPY against psycopg2's ``execute_values``.
+"""Loading rows into the segments: our parallel binary COPY against psycopg2's ``execute_values``,
+and against PostgreSQL's own COPY.
 
-Both load the same float32 rows into fresh tables of the same two segments from one client, all
-segments at once; ours includes its check of every row against the files. Memory is the client's
-peak of Python allocations (``tracemalloc``) for a tenth of the rows and for all of them.
+All load the same float32 rows into fresh tables of the same two segments at once: the first two
+from one client, the servers' own from binary files beside them, which no client has to make or to
+send. Ours includes its primary key and its check of every row against the files. Memory is the
+client's peak of Python allocations (``tracemalloc``) for a tenth of the rows and for all of them.
 
     python3 reproduce.py --benchmark loading
 """
@@ -10,11 +12,13 @@ peak of Python allocations (``tracemalloc``) for a tenth of the rows and for all
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import time
 import tracemalloc
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from psycopg2 import Binary
 from psycopg2.extras import execute_values
@@ -53,6 +57,34 @@ def by_values(cluster: Cluster, dataset: PreparedDataset) -> None:
     cluster.on_segments(one)
 
 
+def by_servers(cluster: Cluster, folder: Path) -> None:
+    """All rows by the segments themselves, from files that :func:`write_files` made."""
+
+    def one(segment: Segment) -> None:
+        with cluster.session(segment) as session, session.cursor() as cursor:
+            session.autocommit = False
+            cursor.execute("DROP TABLE IF EXISTS by_servers; CREATE TABLE by_servers (LIKE ours)")
+            cursor.execute("ALTER TABLE by_servers ALTER x SET STORAGE EXTERNAL")
+            cursor.execute("ALTER TABLE by_servers SET (toast_tuple_target = 8160)")
+            cursor.execute(f"COPY by_servers FROM '{folder}/{segment.key}' (FORMAT binary)")
+            session.commit()
+
+    cluster.on_segments(one)
+
+
+def write_files(cluster: Cluster, folder: Path, user: str | None) -> None:
+    """The rows of each segment in PostgreSQL's binary format, where the segments may write."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if user is not None:
+        shutil.chown(folder, user)
+
+    def one(segment: Segment) -> None:
+        with cluster.session(segment) as session, session.cursor() as cursor:
+            cursor.execute(f"COPY ours TO '{folder}/{segment.key}' (FORMAT binary)")
+
+    cluster.on_segments(one)
+
+
 def seconds(action: Callable[[], object]) -> float:
     """Wall time of a call."""
     start = time.monotonic()
@@ -87,19 +119,25 @@ def main() -> None:
             Secrets(topology.secrets).password(),
         )
         cluster.setup()
-        ours, theirs = [], []
+        folder = state().root / NAME
+        load(cluster, whole, "train", "ours")
+        write_files(cluster, folder, topology.user)
+        ours, theirs, servers = [], [], []
         for _ in range(options.repeat):
             ours.append(seconds(lambda: load(cluster, whole, "train", "ours")))
             theirs.append(seconds(lambda: by_values(cluster, whole)))
+            servers.append(seconds(lambda: by_servers(cluster, folder)))
+        shutil.rmtree(folder)
         peaks = [
             peak_bytes(partial(load, cluster, each, "train", "ours")) for each in (tenth, whole)
         ]
         runtime.stop(purge=True)
-    rates = [options.rows / statistics.median(times) for times in (ours, theirs)]
-    print("| load | rows per second | over `execute_values` |")
-    print("|---|---|---|")
-    print(f"| binary COPY per segment, checked | {rates[0]:,.0f} | {rates[0] / rates[1]:.1f} |")
-    print(f"| `execute_values` | {rates[1]:,.0f} | 1 |")
+    names = ("binary COPY per segment, checked", "`execute_values`", "COPY FROM a file")
+    rates = [options.rows / statistics.median(times) for times in (ours, theirs, servers)]
+    print("| load | rows per second | over `execute_values` | over COPY FROM a file |")
+    print("|---|---|---|---|")
+    for name, rate in zip(names, rates, strict=True):
+        print(f"| {name} | {rate:,.0f} | {rate / rates[1]:.1f} | {rate / rates[2]:.2f} |")
     print(
         f"\nPeak memory of the client: {peaks[0] / 2**20:.1f} MiB for {options.rows // 10:,} rows, "
         f"{peaks[1] / 2**20:.1f} MiB for {options.rows:,}."

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from experiments.analysis import tidy
 from experiments.analysis.runs import Run
 from experiments.errors import DataError
 
+ETL_PHASES = ("load", "pack", "export", "cast", "read")
+"""Parts of an ETL, in the order in which rows go through them; in a journal after ``etl.``."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a phase of the ETL took: seconds, and the bytes that it moved (0: not recorded)."""
+
+    seconds: float
+    bytes: int
+
 
 def etl(run: Run) -> float:
-    """Seconds of the stage ``etl``, over all starts of the run.
+    """Seconds of the ETL, over all starts of the run.
 
     What the approach does to bring the prepared data set's files to where it trains. Preparing the
-    files (stage ``dataset``) is the same for everyone and not part of it.
+    files (stage ``dataset``) is the same for everyone and not part of it. A start that was killed
+    in its ETL left no stage ``etl``, but what it had finished by then counts.
 
     Raises
     ------
@@ -27,19 +41,41 @@ def etl(run: Run) -> float:
     ]
     if not found:
         raise DataError(f"{run.folder}: the journal has no stage 'etl'")
-    return sum(found)
+    return max(sum(found), sum(part.seconds for part in etl_parts(run).values()))
+
+
+def etl_parts(run: Run) -> dict[str, Part]:
+    """The phases of the ETL that a run has, of :data:`ETL_PHASES`, over all its starts.
+
+    What workers do at once takes as long as the slowest of them; bytes are of all. What a worker
+    that died reads again, in an epoch, is not part of it.
+    """
+    seconds: dict[str, dict[int | None, float]] = {}
+    moved: dict[str, int] = defaultdict(int)
+    for event in run.events:
+        room, _, phase = (event.phase or "").partition(".")
+        if room != "etl" or event.epoch is not None:
+            continue
+        of_worker = seconds.setdefault(phase, defaultdict(float))
+        of_worker[event.worker] += event.seconds
+        moved[phase] += event.bytes
+    return {
+        phase: Part(_slowest(seconds[phase]), moved[phase])
+        for phase in ETL_PHASES
+        if phase in seconds
+    }
+
+
+def _slowest(of_worker: Mapping[int | None, float]) -> float:
+    """What the driver took by itself, and the slowest of the workers."""
+    workers = [each for worker, each in of_worker.items() if worker is not None]
+    return of_worker.get(None, 0.0) + max(workers, default=0.0)
 
 
 def reading(run: Run) -> float:
-    """Seconds of the ETL in which workers read page files, over all starts; of the slowest worker.
-
-    What a worker that died reads again, in an epoch, is not part of it. 0 where nobody reads so.
-    """
-    total: dict[int | None, float] = defaultdict(float)
-    for event in run.events:
-        if event.phase == "etl.read" and event.epoch is None:
-            total[event.worker] += event.seconds
-    return max(total.values(), default=0.0)
+    """Seconds of the ETL in which workers read page files; 0 where nobody reads so."""
+    part = etl_parts(run).get("read")
+    return part.seconds if part else 0.0
 
 
 def execution(run: Run) -> float:

@@ -11,7 +11,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import pandas as pd
@@ -32,18 +32,27 @@ COMPONENT_TITLES: Mapping[str, str] = {
     "approach_specific": "approach-specific",
 }
 
-STYLES: Mapping[str, Mapping[str, str]] = {
+Styles: TypeAlias = Mapping[str, Mapping[str, str]]
+"""By component: ``facecolor``, ``hatch``, and ``ink`` for words on it."""
+
+STYLES: Styles = {
     "train_valid": {"facecolor": "#1b4f72", "hatch": "", "ink": "white"},
     "data_transmission": {"facecolor": "#e08e2b", "hatch": "///", "ink": "black"},
     "model_transmission": {"facecolor": "#c3e3d2", "hatch": "xxx", "ink": "black"},
     "approach_specific": {"facecolor": "#ecebe4", "hatch": "..", "ink": "black"},
 }
-"""How each component is drawn; ``ink`` is for words on it."""
+"""How each component of an epoch is drawn."""
 
 _HALF = 0.23
-_ROW = 0.66
-_HEAD = 1.45
-_AXIS = 0.55
+ROW = 0.66
+"""Inches of a bar and of what stands under it."""
+
+HEAD = 1.45
+"""Inches of title, line under it, legend and the panels' titles."""
+
+AXIS = 0.55
+"""Inches under a panel."""
+
 _LEFT, _RIGHT, _GAP = 1.75, 0.25, 0.35
 _NARROWEST_LABELLED = 0.075
 
@@ -69,11 +78,14 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class _Bar:
-    """One bar: its values in the order of the components, and the interval of their total."""
+class Bar:
+    """One bar: its values in the order of the styles, and the interval of their total.
+
+    ``under`` is what stands below it.
+    """
 
     values: tuple[float, ...]
-    marked: tuple[bool, ...]
+    under: str
     low: float
     high: float
 
@@ -86,41 +98,53 @@ def draw(breakdown: pd.DataFrame, heading: Heading) -> Figure:
     """The figure of a table made by :func:`experiments.analysis.breakdown.table`."""
     parts = [part for _, part in breakdown.groupby("title", sort=False)]
     notes = page.wrap(heading.notes)
-    foot = _AXIS + page.NOTE * (len(notes) + 1)
-    height = _HEAD + _ROW * len(parts) + foot
+    foot = AXIS + page.NOTE * (len(notes) + 1)
+    height = HEAD + ROW * len(parts) + foot
     with mpl.rc_context(RC):
         figure = Figure(figsize=(page.WIDTH, height))
-        panel = (page.WIDTH - _LEFT - _RIGHT - _GAP) / 2
-        tall = _ROW * len(parts)
-        left = page.axes(figure, _LEFT, foot, panel, tall)
-        right = page.axes(figure, _LEFT + panel + _GAP, foot, panel, tall)
+        left, right = sides(figure, foot, len(parts))
         marked = [part["paper_row"].iloc[0] in heading.noted for part in parts]
         ours, theirs = [_ours(part) for part in parts], [_paper(part) for part in parts]
-        _panel(left, ours, heading.ours, heading.ours_axis, "not run")
-        _panel(right, theirs, heading.paper, heading.paper_axis, "not in the paper's figure")
-        left.set_yticks(
-            range(len(parts)),
+        panel(left, ours, STYLES, heading.ours, heading.ours_axis, "not run")
+        absent = "not in the paper's figure"
+        panel(right, theirs, STYLES, heading.paper, heading.paper_axis, absent)
+        name_rows(
+            left,
+            right,
             [
-                textwrap.fill(str(part["title"].iloc[0]), 20) + (f" {NOTE_MARK}" if mark else "")
+                str(part["title"].iloc[0]) + (f" {NOTE_MARK}" if mark else "")
                 for part, mark in zip(parts, marked, strict=True)
             ],
         )
-        right.set_yticks(range(len(parts)), [])
         page.write(figure, heading.title, heading.subtitle, notes)
-        _legend(figure)
+        legend(figure, STYLES, COMPONENT_TITLES)
     return figure
 
 
-def _legend(figure: Figure) -> None:
+def sides(figure: Figure, bottom: float, rows: int) -> tuple[Axes, Axes]:
+    """Two panels side by side, for so many bars each; ``bottom`` is in inches."""
+    wide = (page.WIDTH - _LEFT - _RIGHT - _GAP) / 2
+    left = page.axes(figure, _LEFT, bottom, wide, ROW * rows)
+    return left, page.axes(figure, _LEFT + wide + _GAP, bottom, wide, ROW * rows)
+
+
+def name_rows(left: Axes, right: Axes, names: Sequence[str]) -> None:
+    """The names of the bars of both panels, beside the left one."""
+    left.set_yticks(range(len(names)), [textwrap.fill(name, 20) for name in names])
+    right.set_yticks(range(len(names)), [])
+
+
+def legend(figure: Figure, styles: Styles, titles: Mapping[str, str]) -> None:
+    """What each colour stands for, in a line at the head of the page."""
     handles = [
         Patch(
             facecolor=style["facecolor"],
             hatch=style["hatch"],
             edgecolor="black",
             linewidth=0.6,
-            label=COMPONENT_TITLES[component],
+            label=titles[component],
         )
-        for component, style in STYLES.items()
+        for component, style in styles.items()
     ]
     figure.legend(
         handles=handles,
@@ -135,7 +159,10 @@ def _legend(figure: Figure) -> None:
     )
 
 
-def _panel(axes: Axes, bars: Sequence[_Bar | None], title: str, axis: str, absent: str) -> None:
+def panel(
+    axes: Axes, bars: Sequence[Bar | None], styles: Styles, title: str, axis: str, absent: str
+) -> None:
+    """Bars from top to bottom; ``absent`` stands where there is none."""
     longest = max((max(bar.total, bar.high) for bar in bars if bar), default=0.0)
     span = longest * 1.14 or 1.0
     axes.set_xlim(0, span)
@@ -151,12 +178,12 @@ def _panel(axes: Axes, bars: Sequence[_Bar | None], title: str, axis: str, absen
         if bar is None:
             axes.text(span * 0.01, row, absent, va="center", color=page.GREY, style="italic")
         else:
-            _bar(axes, row, bar, span)
+            _bar(axes, row, bar, styles, span)
 
 
-def _bar(axes: Axes, row: int, bar: _Bar, span: float) -> None:
+def _bar(axes: Axes, row: int, bar: Bar, styles: Styles, span: float) -> None:
     start = 0.0
-    for value, style in zip(bar.values, STYLES.values(), strict=True):
+    for value, style in zip(bar.values, styles.values(), strict=True):
         axes.barh(
             row,
             value,
@@ -195,18 +222,11 @@ def _bar(axes: Axes, row: int, bar: _Bar, span: float) -> None:
         va="center",
         fontweight="bold",
     )
-    axes.text(0.006 * span, row + _HALF + 0.06, _values(bar), va="top", fontsize=8, color="#333333")
+    axes.text(0.006 * span, row + _HALF + 0.06, bar.under, va="top", fontsize=8, color="#333333")
 
 
 def _plate(style: Mapping[str, str]) -> dict[str, Any]:
     return {"facecolor": style["facecolor"], "edgecolor": "none", "pad": 1.2}
-
-
-def _values(bar: _Bar) -> str:
-    return " · ".join(
-        number(value) + (IMPUTED_MARK if mark else "")
-        for value, mark in zip(bar.values, bar.marked, strict=True)
-    )
 
 
 def number(value: float) -> str:
@@ -219,15 +239,15 @@ def number(value: float) -> str:
     return f"{value:,.{min(digits, 4)}f}"
 
 
-def _ours(part: pd.DataFrame) -> _Bar | None:
+def _ours(part: pd.DataFrame) -> Bar | None:
     return _side(part, "ours_s", imputed=False)
 
 
-def _paper(part: pd.DataFrame) -> _Bar | None:
+def _paper(part: pd.DataFrame) -> Bar | None:
     return _side(part, "paper_h", imputed=True)
 
 
-def _side(part: pd.DataFrame, column: str, *, imputed: bool) -> _Bar | None:
+def _side(part: pd.DataFrame, column: str, *, imputed: bool) -> Bar | None:
     by_component = part.set_index("component")
     values = by_component.loc[list(COMPONENT_TITLES), column]
     if values.isna().all():
@@ -235,9 +255,14 @@ def _side(part: pd.DataFrame, column: str, *, imputed: bool) -> _Bar | None:
     marks = by_component.loc[list(COMPONENT_TITLES), "paper_imputed"]
     total = by_component.loc["total"]
     low, high = ("paper_h", "paper_h") if imputed else ("ours_low", "ours_high")
-    return _Bar(
-        values=tuple(float(value) for value in values.fillna(0.0)),
-        marked=tuple(bool(mark) and imputed for mark in marks),
+    known = [float(value) for value in values.fillna(0.0)]
+    words = (
+        number(value) + (IMPUTED_MARK if mark and imputed else "")
+        for value, mark in zip(known, marks, strict=True)
+    )
+    return Bar(
+        values=tuple(known),
+        under=" · ".join(words),
         low=float(total[low]),
         high=float(total[high]),
     )

@@ -100,6 +100,16 @@ def seconds(value: float) -> str:
     return "<0.01" if 0 < value < 0.01 else panels.number(value)
 
 
+def other_names(table: pd.DataFrame) -> list[str]:
+    """A note on approaches that stand beside a row of the paper of another name, if any do."""
+    beside = table[table["paper_row"].notna() & (table["paper_row"] != table["title"])]
+    pairs = beside[["title", "paper_row"]].drop_duplicates().itertuples(index=False)
+    if beside.empty:
+        return []
+    told = ", ".join(f"{title} stands beside its {row}" for title, row in pairs)
+    return [f"Under another name in the paper: {told}."]
+
+
 def _ratio(value: float) -> str:
     return f"{value:.2f}"
 
@@ -206,14 +216,7 @@ def _footnotes(table: pd.DataFrame, notes: _Notes, remarks: Iterable[str]) -> li
         "Relative: execution time over that of the fastest approach here that the paper has too, "
         f"the same one in both columns ({names}). Resources: {end_to_end.NOT_RECORDED} here.",
     ]
-    beside = table[table["paper_row"].notna() & (table["paper_row"] != table["title"])]
-    if len(beside):
-        pairs = beside[["title", "paper_row"]].drop_duplicates().itertuples(index=False)
-        lines.append(
-            "Under another name in the paper: "
-            + ", ".join(f"{title} stands beside its {row}" for title, row in pairs)
-            + "."
-        )
+    lines += other_names(table)
     reading = table[table["read_s"] > 0]
     if len(reading):
         lines.append(

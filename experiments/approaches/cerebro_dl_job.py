@@ -189,7 +189,8 @@ def _prepare(job: Mapping[str, Any], spark: Any, backend: Any, store: Any, say: 
     written = sorted(Path(job["folder"], "cast").glob("part-*.parquet"))
     rows = functools.reduce(DataFrame.unionAll, [spark.read.parquet(str(f)) for f in written])
     cast = time.monotonic_ns()
-    say("prepared", worker=None, model=None, spans=[["etl.cast", begun, cast, 0]])
+    size = sum(file.stat().st_size for file in written)
+    say("prepared", worker=None, model=None, spans=[["etl.cast", begun, cast, size]])
     backend.prepare_data(store, rows, VALIDATION)
     size = sum(file.stat().st_size for file in Path(job["folder"], "store").rglob("*.parquet"))
     packed = [["etl.pack", cast, time.monotonic_ns(), size]]

@@ -12,11 +12,12 @@ It has no fault tolerance, and cannot go on: whatever is interrupted is begun ag
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import Any, ClassVar
 
 from experiments import java
-from experiments.approaches import cerebro_dl_job, export, in_database
+from experiments.approaches import cerebro_dl_job, in_database
 from experiments.approaches.base import RunContext, Trait, job
 from experiments.approaches.calling import ended_early, journal_prepared
 from experiments.approaches.following import Follower, InTheDatabase
@@ -26,6 +27,8 @@ from experiments.mop.engine import Engine
 from experiments.paths import PACKAGE_ENVIRONMENT
 from experiments.search.journaled import Search
 from experiments.specs.model import derive_seed
+from experiments.telemetry.journal import Span
+from experiments.warehouse.unload import unload
 
 SEED_VARIABLE = "CEREBRO_RANDOM_SEED"
 """The package's own; it shuffles the units by it."""
@@ -53,10 +56,11 @@ class Approach:
         self._folder.mkdir(parents=True)
         exported: dict[str, list[str]] = {}
         for split in SPLITS:
-            action = partial(export.to_parquet, self._cluster, split, self._folder)
-            span, files = in_database.persist(self._cluster, action)
-            context.journal.span(span)
-            exported[split] = [str(file) for file in files]
+            start = time.monotonic_ns()
+            action = partial(unload, self._cluster, split, self._folder)
+            unloaded = in_database.persist(self._cluster, action)
+            context.journal.span(Span("etl.export", start, time.monotonic_ns(), unloaded.bytes))
+            exported[split] = [str(file) for file in unloaded.files]
         self._job = Job(
             PACKAGE_ENVIRONMENT,
             cerebro_dl_job.__name__,

@@ -24,6 +24,7 @@ from experiments.models.worker import Report, spans_of
 from experiments.specs.model import RunSpec
 from experiments.specs.secrets import Secrets
 from experiments.specs.topology import SPARK_MASTER, SPARK_WORKER
+from experiments.telemetry.journal import read
 
 START_SECONDS = 120.0
 """How long executors and their tasks may take to be there."""
@@ -44,8 +45,12 @@ class Approach:
         self._remote = SparkTasks(context)
 
     def prepare(self) -> None:
-        """Cast the prepared data set to Spark's Parquet, each task its own partition."""
-        spec, recovery = self._context.spec, Recovery()
+        """Cast the prepared data set to Spark's Parquet, each task its own partition.
+
+        Files of an earlier start are kept; if its journal does not know of them, they do.
+        """
+        spec, journal, recovery = self._context.spec, self._context.journal, Recovery()
+        journaled = {event.worker for event in read(journal.path) if event.phase == "etl.cast"}
 
         def cast(worker: int) -> Report:
             return recovery.persist(lambda: self._remote.cast(worker), lambda: None)
@@ -53,8 +58,11 @@ class Approach:
         with ThreadPoolExecutor(spec.workers, "cast") as lanes:
             for worker, report in enumerate(lanes.map(cast, range(spec.workers))):
                 for span in spans_of(report):
-                    if span.bytes:  # files of an earlier start are kept
-                        self._context.journal.span(span, worker=worker)
+                    if span.bytes:
+                        journal.span(span, worker=worker)
+                for span in spans_of({"spans": report["kept"]}):
+                    if worker not in journaled:
+                        journal.append("span", span=span, worker=worker, reused=True)
 
     def train(self) -> None:
         """Hop."""

@@ -12,7 +12,8 @@ from experiments.approaches.recovery import Recovery
 from experiments.datasets import SPLITS
 from experiments.specs.secrets import Secrets
 from experiments.specs.topology import Topology
-from experiments.telemetry.journal import Span
+from experiments.telemetry.journal import Span, read
+from experiments.warehouse import account
 from experiments.warehouse.cluster import Cluster
 from experiments.warehouse.dialect import PACKED_COLUMNS, RAW_COLUMNS, Segment
 from experiments.warehouse.failures import translated
@@ -54,15 +55,19 @@ def prepare(context: RunContext, cluster: Cluster, *, packs: bool = True) -> Non
     step = partial(persist, cluster)
     step(cluster.setup)
     there = step(cluster.tables)
+    journaled = {(event.phase, event.detail.get("split")) for event in read(context.journal.path)}
     for split in SPLITS:
         loads = there.get(split) != [*RAW_COLUMNS]
         if loads:
             start = time.monotonic_ns()
             loaded = step(partial(load, cluster, context.dataset, split, split))
             span = Span("etl.load", start, time.monotonic_ns(), loaded.bytes)
-            context.journal.span(span)
-        packed = f"{split}_packed_summary" in there
-        if packs and (loads or not packed or there.get(f"{split}_packed") != [*PACKED_COLUMNS]):
+            context.journal.append("span", span=span, split=split)
+        elif ("etl.load", split) not in journaled:
+            _journal_reused(context, cluster, split, split)
+        summary = f"{split}_packed_summary"
+        packed = summary in there and there.get(f"{split}_packed") == [*PACKED_COLUMNS]
+        if packs and (loads or not packed):
             start = time.monotonic_ns()
             data, protocol = context.dataset, context.spec.protocol
             packing = partial(
@@ -74,8 +79,18 @@ def prepare(context: RunContext, cluster: Cluster, *, packs: bool = True) -> Non
                 storage=protocol.storage,
                 buffer_bytes=protocol.buffer_bytes,
             )
-            step(packing)
-            context.journal.span(Span("etl.pack", start, time.monotonic_ns()))
+            moved = step(packing).bytes
+            span = Span("etl.pack", start, time.monotonic_ns(), moved)
+            context.journal.append("span", span=span, split=split)
+        elif packs and ("etl.pack", split) not in journaled:
+            _journal_reused(context, cluster, split, summary)
+
+
+def _journal_reused(context: RunContext, cluster: Cluster, split: str, table: str) -> None:
+    """What making a table took, of an earlier start that was killed before it could say so."""
+    span = persist(cluster, partial(account.read, cluster, table))
+    if span is not None:
+        context.journal.append("span", span=span, split=split, reused=True)
 
 
 def persist(cluster: Cluster, action: Callable[[], T]) -> T:

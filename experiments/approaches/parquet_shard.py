@@ -8,6 +8,7 @@ imported by the functions that use it.
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ from experiments.errors import DataError
 from experiments.files import unwritable
 from experiments.models.buffers import BufferCache
 from experiments.models.worker import SPLIT_OF, Block, Report, Rows
+
+_TOOK = b"cerebro_ds.took"
+"""Key of a file's metadata under which it says when its writing began and ended, in nanoseconds.
+
+Who wrote it may be killed before a journal says so."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +58,29 @@ class ParquetShard:
     def cast(self) -> Report:
         """Write both splits' files from the prepared ones; those that are there are kept.
 
+        Returns
+        -------
+        A report whose ``kept`` has, like ``spans``, what writing the files took that were there.
+
         Raises
         ------
         EnvironmentFault
             The disk is full or the folder cannot be written.
         """
         start = time.monotonic_ns()
-        moved = 0
+        moved, kept = 0, []
         data = PreparedDataset.open(Path(self.dataset))
         for split in SPLITS:
             target = self.path(split)
-            if not target.exists():
+            if target.exists():
+                kept += _took(target)
+            else:
                 try:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     moved += self._write(data, split, target)
                 except OSError as error:
                     raise unwritable(target, error) from error
-        return {"spans": [["etl.cast", start, time.monotonic_ns(), moved]]}
+        return {"spans": [["etl.cast", start, time.monotonic_ns(), moved]], "kept": kept}
 
     def load(self) -> Report:
         """Import what reading takes."""
@@ -110,6 +122,7 @@ class ParquetShard:
         import pyarrow as pa
         from pyarrow import parquet
 
+        begun = time.monotonic_ns()
         part = data.partition(split, self.partition)
         width = int(np.prod(self.input_shape))
         block = max(1, self.block_bytes // (4 * width))
@@ -127,10 +140,21 @@ class ParquetShard:
                     ]
                     table = pa.Table.from_arrays(columns, schema=schema)
                     writer.write_table(table, row_group_size=block)
+                writer.add_key_value_metadata({_TOOK: json.dumps([begun, time.monotonic_ns()])})
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
         return target.stat().st_size
+
+
+def _took(file: Path) -> list[list[Any]]:
+    """The span of writing a file, as the file itself says; nothing where it cannot."""
+    from pyarrow import parquet
+
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        begun, ended = json.loads(parquet.read_metadata(file).metadata[_TOOK])
+        return [["etl.cast", begun, ended, file.stat().st_size]]
+    return []
 
 
 def parquet_shards(context: RunContext) -> list[ParquetShard]:

@@ -13,7 +13,13 @@ import psycopg2
 import psycopg2.extensions
 
 from experiments.errors import EnvironmentFault, ServerDied
-from experiments.warehouse.dialect import SEGMENTS_TABLE, Dialect, PostgresDialect, Segment
+from experiments.warehouse.dialect import (
+    SEGMENTS_TABLE,
+    Dialect,
+    PostgresDialect,
+    Segment,
+    quote,
+)
 from experiments.warehouse.server import DATABASE, SUPERUSER
 
 Connection = Any
@@ -164,13 +170,14 @@ class Cluster:
         end(None)
         self.on_segments(end)
 
-    def shard(self, table: str, columns: Mapping[str, str]) -> None:
+    def shard(self, table: str, columns: Mapping[str, str], comment: str = "") -> None:
         """Make ``table``, which exists on every segment, one table on the coordinator."""
         with self.session() as connection:
             connection.autocommit = False
             with connection, connection.cursor() as cursor:
                 cursor.execute(f"DROP TABLE IF EXISTS {table}")
                 cursor.execute(self.dialect.shard(table, columns, self.segments))
+                cursor.execute(f"COMMENT ON TABLE {table} IS {quote(comment)}")
 
     def tables(self) -> Mapping[str, Sequence[str]]:
         """The sharded tables that are complete: the names of their columns, in order."""

@@ -6,10 +6,17 @@ int32 length and the value in network byte order (PostgreSQL manual, COPY, "Bina
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+Take: TypeAlias = Callable[
+    [npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int16]], None
+]
+"""Gets the columns of a block of rows."""
 
 SIGNATURE = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 TRAILER = b"\xff\xff"
@@ -69,6 +76,84 @@ class ByteStream:
         piece, self._block = self._block[:size], self._block[size:]
         self.bytes += len(piece)
         return bytes(piece)
+
+
+class RowReader:
+    """A writable file for ``copy_expert`` that takes tuples ``(id, x, y)`` apart block by block.
+
+    All rows have one size, so a block is one structured array. Memory is used again, since fresh
+    memory is what such reading costs most.
+
+    Parameters
+    ----------
+    width : float32 values of each ``x``.
+    block : rows that ``take`` gets at once; the last time there may be fewer.
+    take : gets ``id`` int64 [n], ``x`` float32 [n, width] and ``y`` int16 [n], contiguous, whose
+        values are another block's when it is called the time after next.
+
+    Raises
+    ------
+    ValueError
+        From :meth:`write` or :meth:`finish`: not such a stream, or cut short.
+    """
+
+    def __init__(self, width: int, block: int, take: Take) -> None:
+        self._sizes = {"fields": 3, "id_length": 8, "x_length": 4 * width, "y_length": 2}
+        kinds = [
+            ("fields", ">i2"),
+            ("id_length", ">i4"),
+            ("id", ">i8"),
+            ("x_length", ">i4"),
+            ("x", "<f4", (width,)),
+            ("y_length", ">i4"),
+            ("y", ">i2"),
+        ]
+        self._rows = np.empty(block, kinds)
+        self._room = memoryview(self._rows.view(np.uint8).data)
+        self._x = itertools.cycle([np.empty((block, width), np.float32) for _ in range(2)])
+        self._filled = 0
+        self._head = b""
+        self._take = take
+
+    def write(self, chunk: bytes) -> int:
+        """Take the next chunk of the stream."""
+        size = len(chunk)
+        if len(self._head) < len(SIGNATURE):
+            chunk = self._without_signature(chunk)
+        while len(chunk) > (left := len(self._room) - self._filled):
+            self._room[self._filled :] = chunk[:left]
+            chunk = chunk[left:]
+            self._filled = 0
+            self._give(len(self._rows))
+        end = self._filled + len(chunk)
+        self._room[self._filled : end] = chunk
+        self._filled = end
+        return size
+
+    def finish(self) -> None:
+        """The stream is over; what is left of it is given."""
+        end = self._filled - len(TRAILER)
+        count, beyond = divmod(end, self._rows.itemsize)
+        if end < 0 or beyond or self._room[end : self._filled] != TRAILER:
+            raise ValueError("its stream of rows is cut short, or a row has another size")
+        if count:
+            self._give(count)
+
+    def _without_signature(self, chunk: bytes) -> bytes:
+        missing = len(SIGNATURE) - len(self._head)
+        self._head += chunk[:missing]
+        if not SIGNATURE.startswith(self._head):
+            raise ValueError("a binary COPY stream starts with another signature")
+        return chunk[missing:]
+
+    def _give(self, count: int) -> None:
+        rows = self._rows[:count]
+        for name, size in self._sizes.items():
+            if not (rows[name] == size).all():
+                raise ValueError(f"a row has another {name.replace('_', ' ')} than {size}")
+        x = next(self._x)[:count]
+        np.copyto(x, rows["x"])
+        self._take(rows["id"].astype(np.int64), x, rows["y"].astype(np.int16))
 
 
 class FieldReader:

@@ -7,7 +7,7 @@ coordinator learns of the table last: a table it does not know is a leftover and
 
 from __future__ import annotations
 
-import hashlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,20 +16,15 @@ import psycopg2
 
 from experiments.datasets import Partition, PreparedDataset, Split
 from experiments.errors import DataError, EnvironmentFault
+from experiments.warehouse import account, sums
 from experiments.warehouse.cluster import Cluster, Connection
 from experiments.warehouse.copy_binary import SIGNATURE, TRAILER, ByteStream, encode_rows
 from experiments.warehouse.dialect import RAW_COLUMNS, Segment
+from experiments.warehouse.sums import IN_KEY_ORDER, Sums
 
 BLOCK_BYTES = 2**19
 INLINE_BYTES = 8000
 """Rows up to this size stay in the heap page; longer ones go to TOAST uncompressed."""
-
-IN_KEY_ORDER = "SET LOCAL enable_sort = off; SET LOCAL enable_bitmapscan = off"
-"""For a transaction that walks a fresh table along its primary key: without statistics the planner
-would sort what is in order already, through files."""
-
-Sums = tuple[int, bytes, int]
-"""A block's number of rows, SHA-256 of its x, and sum of its y."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +47,7 @@ def load(cluster: Cluster, dataset: PreparedDataset, split: Split, table: str) -
     EnvironmentFault
         A segment's disk is full; nothing is kept.
     """
+    start = time.monotonic_ns()
     sessions = [cluster.connect(segment) for segment in cluster.segments]
     try:
         for session in sessions:
@@ -71,8 +67,9 @@ def load(cluster: Cluster, dataset: PreparedDataset, split: Split, table: str) -
     finally:
         for session in sessions:
             session.close()  # a transaction that did not commit is rolled back
-    cluster.shard(table, RAW_COLUMNS)
-    return Loaded(sum(part.rows for part in loaded), sum(part.bytes for part in loaded))
+    outcome = Loaded(sum(part.rows for part in loaded), sum(part.bytes for part in loaded))
+    cluster.shard(table, RAW_COLUMNS, account.note("etl.load", start, outcome.bytes))
+    return outcome
 
 
 def _load_segment(session: Connection, segment: Segment, part: Partition, table: str) -> Loaded:
@@ -87,43 +84,37 @@ def _load_segment(session: Connection, segment: Segment, part: Partition, table:
         )
         if row_bytes <= INLINE_BYTES:
             cursor.execute(f"ALTER TABLE {table} SET (toast_tuple_target = 8160)")
-        sums: list[Sums] = []
-        stream = ByteStream(_blocks(segment.key, part, block, sums))
+        sent: list[Sums] = []
+        stream = ByteStream(_blocks(segment.key, part, block, sent))
         cursor.copy_expert(f"COPY {table} FROM STDIN (FORMAT binary)", stream, size=2**18)
         cursor.execute(f"ALTER TABLE {table} ADD PRIMARY KEY (id)")
-        _check(session, segment, table, block, sums)
+        _check(session, segment, table, block, sent)
     return Loaded(len(part.y), stream.bytes)
 
 
-def _blocks(key: int, part: Partition, block: int, sums: list[Sums]) -> Iterator[bytes]:
-    """The stream of a partition; ``sums`` gets one entry a block as it goes out."""
+def _blocks(key: int, part: Partition, block: int, sent: list[Sums]) -> Iterator[bytes]:
+    """The stream of a partition; ``sent`` gets one entry a block as it goes out."""
     yield SIGNATURE
     for start in range(0, len(part.y), block):
         x = np.ascontiguousarray(part.x[start : start + block], dtype="<f4")
         y = part.y[start : start + block]
-        sums.append((len(y), hashlib.sha256(x.data).digest(), int(y.sum())))
+        sent.append(sums.of_rows(x, y))
         yield encode_rows(key, start, x.reshape(len(y), -1), y)
     yield TRAILER
 
 
-def _check(session: Connection, segment: Segment, table: str, block: int, sums: list[Sums]) -> None:
+def _check(session: Connection, segment: Segment, table: str, block: int, sent: list[Sums]) -> None:
     """Compare what the segment holds with what was sent, block by block along the primary key."""
     with session.cursor() as cursor:
         cursor.execute(IN_KEY_ORDER)
-        cursor.execute(
-            f"SELECT b.* FROM generate_series(0, (SELECT max(id) FROM {table}) / {block}) AS i, "
-            f"LATERAL (SELECT count(*), sha256(string_agg(x, ''::bytea)), sum(y) FROM ("
-            f"SELECT x, y FROM {table} WHERE id >= i * {block} AND id < (i + 1) * {block} "
-            f"ORDER BY id) AS rows) AS b ORDER BY i"
-        )
-        found = [(rows, bytes(digest), labels) for rows, digest, labels in cursor.fetchall()]
-    for index, (sent, held) in enumerate(zip(sums, found, strict=False)):
-        if sent != held:
+        found = sums.of_table(cursor, table, block)
+    for index, (given, held) in enumerate(zip(sent, found, strict=False)):
+        if given != held:
             raise DataError(
                 f"table {table} on segment {segment.key}: rows {index * block} to "
-                f"{index * block + sent[0] - 1} differ from the data set's files"
+                f"{index * block + given[0] - 1} differ from the data set's files"
             )
-    if len(found) != len(sums):
+    if len(found) != len(sent):
         raise DataError(
-            f"table {table} on segment {segment.key} has {len(found)} of {len(sums)} blocks of rows"
+            f"table {table} on segment {segment.key} has {len(found)} of {len(sent)} blocks of rows"
         )

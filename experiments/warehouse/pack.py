@@ -6,13 +6,18 @@ so the default here is a few megabytes (protocol ``paper`` may ask for MADlib's)
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
+from experiments.warehouse import account
 from experiments.warehouse.cluster import Cluster
 from experiments.warehouse.dialect import PACKED_COLUMNS, Segment, quote
-from experiments.warehouse.load import IN_KEY_ORDER
+from experiments.warehouse.sums import IN_KEY_ORDER
 
 BUFFER_BYTES = 4 * 2**20
+LABEL_BYTES = 2
+"""Of each class in a packed row."""
+
 
 STORAGE = {
     "external": "SET STORAGE EXTERNAL",
@@ -23,11 +28,13 @@ STORAGE = {
 
 @dataclass(frozen=True)
 class Packed:
-    """Outcome of a packing. ``rows_per_buffer`` is the same on all segments."""
+    """Outcome of a packing. ``rows_per_buffer`` is the same on all segments; ``bytes`` are those
+    of the buffers, before any compression."""
 
     table: str
     rows: int
     buffers: int
+    bytes: int
     rows_per_buffer: int
 
 
@@ -58,6 +65,7 @@ def pack(
     classes : y becomes int16 one-hot of this length.
     storage : ``external``, ``lz4`` or ``pglz``.
     """
+    start = time.monotonic_ns()
     table = f"{source}_packed"
     row_bytes = 4
     for size in shape:
@@ -72,8 +80,9 @@ def pack(
 
     buffers = sum(cluster.on_segments(one))
     cluster.shard(table, PACKED_COLUMNS)
-    _summarise(cluster, source, classes, per_buffer)
-    return Packed(table, rows, buffers, per_buffer)
+    moved = rows * (row_bytes + LABEL_BYTES * classes)
+    _summarise(cluster, source, classes, per_buffer, account.note("etl.pack", start, moved))
+    return Packed(table, rows, buffers, moved, per_buffer)
 
 
 def _pack_segment(
@@ -114,7 +123,7 @@ def _pack_segment(
             return int(cursor.rowcount)
 
 
-def _summarise(cluster: Cluster, source: str, classes: int, per_buffer: int) -> None:
+def _summarise(cluster: Cluster, source: str, classes: int, per_buffer: int, took: str) -> None:
     """MADlib's one-row ``_summary`` table beside the packed one."""
     name = f"{source}_packed_summary"
     levels = ", ".join(str(level) for level in range(classes))
@@ -135,3 +144,4 @@ def _summarise(cluster: Cluster, source: str, classes: int, per_buffer: int) -> 
                   ARRAY[{classes}] AS num_classes,
                   'all_segments'::text AS distribution_rules,
                   'all_segments'::text AS __internal_gpu_config__""")
+            account.write(cursor, name, took)

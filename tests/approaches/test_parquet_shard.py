@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from pyarrow import parquet
 
-from experiments.approaches import partition_files
-from experiments.approaches.base import job
+from experiments.approaches import cerebro_spark_native, partition_files
+from experiments.approaches.base import RunContext, job
 from experiments.approaches.parquet_shard import ParquetShard
 from experiments.approaches.shard import FileShard, Shard
 from experiments.datasets import SPLITS, PreparedDataset, prepare
 from experiments.errors import DataError, EnvironmentFault
-from experiments.models.worker import TRAIN
+from experiments.models.worker import TRAIN, Report
+from experiments.mop.store import ModelStore
 from experiments.specs.model import DatasetSpec, ModelConfig
+from experiments.specs.topology import Topology
+from experiments.telemetry.journal import Event, Journal, read
 from tests.conftest import Disk
+from tests.faults.harness import small_spec
 
 CONFIG = ModelConfig("linear", 1e-2, 1e-4, 16)
 
@@ -52,7 +57,10 @@ def test_rows_are_the_prepared_ones_in_row_groups_of_a_block(
             rows = [block.rows for block in shard.blocks(split)]
             assert max(rows) == min(50, len(part.y))
             assert sum(rows) == len(part.y)
-        assert shard.cast()["spans"][0][3] == 0
+        again = shard.cast()
+        assert again["spans"][0][3] == 0
+        assert sum(each[3] for each in again["kept"]) == moved
+        assert all(start <= begun < ended <= end for _, begun, ended, _ in again["kept"])
     assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -105,3 +113,34 @@ def test_a_full_disk_is_named_and_leaves_no_half_a_file(
     with pytest.raises(EnvironmentFault, match=r"parquet: cannot be saved \(.*No space left"):
         shard_of(dataset, small, 0, 2000).cast()
     assert not list(small.iterdir())
+
+
+def test_a_cast_that_no_journal_knows_of_is_journaled_as_what_the_files_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The earlier start was killed between writing the files and saying so; in this process."""
+    spec = small_spec("cerebro-spark-native", seed=3)
+    prepared = prepare(spec.dataset, spec.workers, spec.seed)
+
+    class Tasks:
+        def __init__(self, context: RunContext) -> None:
+            pass
+
+        def cast(self, worker: int) -> Report:
+            return shard_of(prepared, tmp_path / "parquet", worker, 2000).cast()
+
+    monkeypatch.setattr(cerebro_spark_native, "SparkTasks", Tasks)
+    told: dict[str, list[Event]] = {}
+    for name in ("killed", "next", "next"):
+        with Journal(tmp_path / name, name) as journal:
+            nowhere = cast(Topology, None)
+            context = RunContext(spec, prepared, nowhere, journal, ModelStore(tmp_path), ())
+            cerebro_spark_native.Approach(context).prepare()
+        told[name] = [event for event in read(tmp_path / name) if event.phase == "etl.cast"]
+    assert [event.worker for event in told["killed"]] == list(range(spec.workers))
+    assert not any(event.detail for event in told["killed"])
+    assert all(event.detail == {"reused": True} for event in told["next"])
+    for worker, first in enumerate(told["killed"]):
+        again = [event for event in told["next"] if event.worker == worker]
+        assert sum(event.bytes for event in again) == first.bytes
+        assert 0 < sum(event.seconds for event in again) <= first.seconds

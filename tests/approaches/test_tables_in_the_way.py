@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,26 @@ def test_what_is_ours_is_used_as_it_is(context: RunContext, cluster: Cluster) ->
     before = loads(context)
     in_database.prepare(context, cluster)
     assert loads(context) == before
+
+
+def test_what_an_earlier_start_made_is_journaled_as_what_it_took(
+    context: RunContext, cluster: Cluster, tmp_path: Path
+) -> None:
+    """That start was killed before its journal could say so: the tables still know."""
+    run(cluster, "DROP TABLE train")
+    in_database.prepare(context, cluster)
+    made = [event for event in read(context.journal.path) if event.phase][-2:]
+    with Journal(tmp_path / "journal.jsonl", "again") as journal:
+        for _ in range(2):
+            in_database.prepare(replace(context, journal=journal), cluster)
+        found = list(read(journal.path))
+    assert [(event.phase, event.detail["split"]) for event in found] == [
+        (phase, split) for split in ("train", "valid") for phase in ("etl.load", "etl.pack")
+    ]
+    assert all(event.detail["reused"] and event.bytes for event in found)
+    for ours, theirs in zip(found[:2], made, strict=True):
+        assert (ours.phase, ours.bytes) == (theirs.phase, theirs.bytes)
+        assert 0 < ours.seconds <= theirs.seconds
 
 
 def test_a_table_that_only_segments_have_is_replaced(context: RunContext, cluster: Cluster) -> None:
