@@ -97,6 +97,7 @@ class CriteoLogs:
         return 0.001
 
     def identity(self) -> Mapping[str, Json]:
+        self.check()
         return {
             "files": {path.name: path.stat().st_size for path in self._paths()},
             "fraction": self.fraction,
@@ -142,6 +143,7 @@ class CriteoLogs:
         return f"download it again from {PAGE}"
 
     def size(self) -> int:
+        self.check()
         return sum(path.stat().st_size for path in self._paths())
 
     def dense(self, x: NDArray[Any]) -> NDArray[np.float32]:

@@ -310,8 +310,9 @@ def test_missing_days_are_all_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"day_1\.gz is empty"):
         data.check()
     (tmp_path / "day_3.gz").unlink()
-    with pytest.raises(DataError, match=r"lacks day_3\.gz"):
-        next(data.blocks(None))
+    for ask in (data.size, data.identity, lambda: next(data.blocks(None))):
+        with pytest.raises(DataError, match=r"lacks day_3\.gz"):
+            ask()
     with pytest.raises(DataError, match=r"day_3\.gz cannot be read \(No such file"):
         open_gzip(tmp_path / "day_3.gz", "mend it").__enter__()
 
