@@ -31,6 +31,8 @@ DATASETS: Mapping[str, str] = {
     "fashion-mnist": "Fashion-MNIST",
     "imagenet": "ImageNet",
     "criteo": "Criteo",
+    "imagenet-generated": "Generated images in ImageNet's archives",
+    "criteo-generated": "Generated click log (546 columns)",
     "criteo-synthetic-546": "Generated click log (546 columns)",
     "criteo-synthetic-1092": "Generated click log (1092 columns)",
     "criteo-synthetic-7306": "Generated click log (7306 columns)",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.datasets.aside import aside, make_folder, publish, sweep
+from experiments.datasets.aside import aside, make_folder, publish, remove, sweep
 from experiments.datasets.criteo_lines import CriteoLines
 from experiments.datasets.criteo_logs import DAYS, day_file
 from experiments.errors import DataError
@@ -58,7 +58,10 @@ def generate(
         make_folder(folder.parent)
         sweep(folder.parent)
         with aside(folder) as making:
+            if making is None:  # another process has made it meanwhile
+                return
             for day in days:
+                remove(making / day_file(day))  # what a killed one left
                 _write(making / day_file(day), CriteoLines("train", seed), day, rows, bad)
             (making / MADE).write_text(json.dumps(made) + "\n")
             publish(making, folder)

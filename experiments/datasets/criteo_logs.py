@@ -77,7 +77,7 @@ class CriteoLogs:
     def info(self) -> SourceInfo:
         made = "generated click logs in the format of" if self.generated else "click logs of"
         return SourceInfo(
-            name=f"criteo-{'generated-' if self.generated else ''}{self.encoding.columns}",
+            name="criteo-generated" if self.generated else "criteo",
             description=f"{made} the Criteo 1TB Click Logs, encoded as the paper's",
             licence="Apache-2.0 (generated)" if self.generated else LICENCE,
             input_shape=(self.encoding.columns,),

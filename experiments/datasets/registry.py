@@ -8,6 +8,9 @@ from functools import partial
 
 from experiments.datasets.blobs import Blobs
 from experiments.datasets.criteo import CRITEO_SYNTHETIC
+from experiments.datasets.criteo_encoding import CriteoEncoding
+from experiments.datasets.criteo_generator import generate
+from experiments.datasets.criteo_logs import CriteoLogs
 from experiments.datasets.downloaded import Downloaded, Generated
 from experiments.datasets.fashion_mnist import FashionMnist
 from experiments.datasets.flights import Flights
@@ -23,10 +26,22 @@ IMAGENET_GENERATED = Generated(
     Images().write,
 )
 
-DOWNLOADED: Mapping[str, Downloaded] = {"imagenet": IMAGENET}
+CRITEO = Downloaded("criteo", partial(CriteoLogs, encoding=CriteoEncoding(buckets=50, slots=256)))
+CRITEO_GENERATED = Generated(
+    "criteo-generated",
+    partial(
+        CriteoLogs, encoding=CriteoEncoding(buckets=10, slots=16), fraction=0.25, generated=True
+    ),
+    generate,
+)
+
+DOWNLOADED: Mapping[str, Downloaded] = {"imagenet": IMAGENET, "criteo": CRITEO}
 """Data sets whose archives the user brings."""
 
-GENERATED: Mapping[str, Generated] = {"imagenet": IMAGENET_GENERATED}
+GENERATED: Mapping[str, Generated] = {
+    "imagenet": IMAGENET_GENERATED,
+    "criteo": CRITEO_GENERATED,
+}
 """What stands in for them, in the same raw format: by the name of the data set."""
 
 SOURCES: Mapping[str, Source] = {

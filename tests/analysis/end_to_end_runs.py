@@ -13,7 +13,7 @@ from tests.analysis.synthetic_runs import STANDALONE_S, Measures, spec, typical,
 
 DATASETS: Mapping[str, tuple[str, int]] = {
     "e2e-imagenet": ("fashion-mnist", 10),
-    "e2e-criteo": ("criteo-synthetic-546", 2),
+    "e2e-criteo": ("criteo-generated", 2),
     "e2e-flights": ("flights", 3),
 }
 

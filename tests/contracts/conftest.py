@@ -86,7 +86,7 @@ def contract_spec(approach: str, policy: str = "random") -> RunSpec:
             seed=3,
             epochs=2,
             policy=policy,
-            dataset=DatasetSpec("criteo-synthetic-546", train_rows=203, valid_rows=61),
+            dataset=DatasetSpec("criteo-generated", train_rows=203, valid_rows=61),
             configs=PACKAGE_CONFIGS,
             settings={"polling_seconds": 0.05},
         )

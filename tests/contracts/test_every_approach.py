@@ -112,7 +112,7 @@ def odd_run(name: str) -> Finished:
         experiment="odd",
         protocol=replace(protocols()["equal"], name="uncached", caches=False),
         epochs=1,
-        dataset=DatasetSpec("criteo-synthetic-546", train_rows=203, valid_rows=61),
+        dataset=DatasetSpec("criteo-generated", train_rows=203, valid_rows=61),
         configs=(wild, calm),
     )
     run = planned(spec)
