@@ -207,16 +207,21 @@ def valid_images(file: BinaryIO, path: Path, devkit: Devkit) -> Iterator[Image]:
     DataError
         A member has no label in the kit, or there are fewer of them than labels.
     """
-    count = 0
+    seen = np.zeros(len(devkit.truth), np.bool_)
     for member in members(file, path):
         match = _VALID_IMAGE.fullmatch(Path(member.name).name)
         number = int(match["number"]) if match else 0
-        if not 1 <= number <= len(devkit.truth):
+        if not 1 <= number <= len(seen):
             raise DataError(
                 f"{path}: {member.name} at offset {member.offset} has none of the "
-                f"{len(devkit.truth)} labels of {DEVKIT}"
+                f"{len(seen)} labels of {DEVKIT}"
             )
-        count += 1
+        if seen[number - 1]:
+            raise DataError(f"{path}: {member.name} comes twice, again at offset {member.offset}")
+        seen[number - 1] = True
         yield Image(member, devkit.truth[number - 1])
-    if count != len(devkit.truth):
-        raise DataError(f"{path} has {count} images, {DEVKIT} {len(devkit.truth)} labels")
+    if not seen.all():
+        raise DataError(
+            f"{path} has {seen.sum()} images, {DEVKIT} {len(seen)} labels: number "
+            f"{seen.argmin() + 1} is missing"
+        )

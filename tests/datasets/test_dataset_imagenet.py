@@ -229,7 +229,12 @@ def test_a_missing_class_is_named(copy: Path) -> None:
 
 def test_a_missing_validation_image_is_named(copy: Path) -> None:
     rebuilt(copy / VALID, lambda name, x: None if "00000007" in name else (name, x))
-    assert f"{copy / VALID} has 35 images, {DEVKIT} 36 labels" in whole(copy)
+    assert f"{copy / VALID} has 35 images, {DEVKIT} 36 labels: number 7 is missing" in whole(copy)
+
+
+def test_a_validation_image_that_comes_twice_is_named(copy: Path) -> None:
+    rebuilt(copy / VALID, lambda name, x: (name.replace("00000007", "00000008"), x))
+    assert "ILSVRC2012_val_00000008.JPEG comes twice, again at offset" in whole(copy)
 
 
 def test_an_image_without_label_is_named(copy: Path) -> None:
