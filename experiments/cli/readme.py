@@ -12,6 +12,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from experiments.specs.load import (
     experiments,
     figures,
 )
+from experiments.specs.model import RunSpec
 
 SECTION = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- /figures -->)", re.DOTALL)
 WIDTH = 1600
@@ -137,7 +139,7 @@ def _made_of(row: FigureRow, scale: str) -> dict[str, Any]:
     tables = {name: experiments()[name].table[scale] for name in row.experiments}
     here = [name for name, table in tables.items() if table.get("device") == THIS]
     planned = plan([name for name in row.experiments if name not in here], scale)
-    specs: list[Mapping[str, Any]] = [run.spec.to_json() for run in planned]
+    specs: list[Mapping[str, Any]] = [_settled(run.spec).to_json() for run in planned]
     specs += [tables[name] for name in here]  # what this machine measured of itself is its own
     return {
         "experiments or approaches": _digest(json.dumps(specs, sort_keys=True).encode()),
@@ -145,6 +147,13 @@ def _made_of(row: FigureRow, scale: str) -> dict[str, Any]:
         "analysis": drawn["analysis"],
         "values of the paper": drawn["paper's values"],
     }
+
+
+def _settled(spec: RunSpec) -> RunSpec:
+    """A run's spec without the name of the run that its search follows, which tells of code."""
+    if spec.search is None:
+        return spec
+    return replace(spec, search=replace(spec.search, follows=None))
 
 
 def _built(row: FigureRow, scale: str) -> FigureFiles:
