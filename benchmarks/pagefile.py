@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from experiments.datasets.copy_binary import SIGNATURE, TRAILER, ByteStream, FieldReader
 from experiments.paths import state
 from experiments.runtime.local import LocalRuntime
 from experiments.specs.secrets import Secrets
 from experiments.specs.topology import COORDINATOR, SEGMENT
 from experiments.warehouse.cluster import Cluster, Connection
-from experiments.warehouse.copy_binary import SIGNATURE, TRAILER, ByteStream, FieldReader
 from experiments.warehouse.dialect import Segment
 from experiments.warehouse.pack import STORAGE
 from experiments.warehouse.pagefile import Variable, open_table

@@ -20,13 +20,13 @@ from typing import Any
 
 from experiments.approaches.in_database import cluster_of
 from experiments.datasets import prepare
+from experiments.datasets.copy_binary import RowReader
 from experiments.paths import state
 from experiments.runtime.local import LocalRuntime
 from experiments.specs.model import DatasetSpec
 from experiments.specs.topology import COORDINATOR, SEGMENT
 from experiments.warehouse import sums
 from experiments.warehouse.cluster import Cluster
-from experiments.warehouse.copy_binary import RowReader
 from experiments.warehouse.load import load
 from experiments.warehouse.unload import BLOCK_BYTES, Cast, unload
 

@@ -166,7 +166,7 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["arrays"],
         metavar="FORM",
-        help="with --data: arrays (what training reads), parquet, spark",
+        help="with --data: arrays (what training reads), parquet, spark, copy",
     )
     how.add_argument("--fresh", action="store_true", help="forget finished runs and do them again")
     how.add_argument("--json", action="store_true", help="answer in JSON")

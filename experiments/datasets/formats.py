@@ -7,6 +7,9 @@
     columns), fixed-size lists, one file a partition. Its metadata say how they become dense.
 ``spark``
     Parquet as Spark reads it: ``features``, a list of float32, and ``label``.
+``copy``
+    A stream for the database: ``COPY table FROM 'rows.copy' (FORMAT binary)`` of a raw table, whose
+    columns are the partition's ``__dist_key__``, ``id``, ``x`` and ``y``.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.datasets.copy_binary import SIGNATURE, TRAILER, encode_rows
 from experiments.datasets.manifest import ARRAYS, DTYPES, FileRecord, files_of
 from experiments.datasets.npy import NpyWriter
 from experiments.datasets.recipe import Recipe
@@ -32,7 +36,7 @@ from experiments.datasets.source import RowReader, Split
 
 Part: TypeAlias = tuple[Split, int]
 
-PARQUET, SPARK = "parquet", "spark"
+PARQUET, SPARK, COPY = "parquet", "spark", "copy"
 
 
 class CompactReader(Protocol):
@@ -193,8 +197,38 @@ class ParquetWriter:
         self._file.close()
 
 
+class CopyWriter:
+    """One stream in PostgreSQL's binary format."""
+
+    def __init__(self, folder: Path, recipe: Recipe, part: Part) -> None:
+        start, stop = recipe.bounds(*part)
+        self._shape = (stop - start, *recipe.input_shape)
+        self._key = part[1]
+        (self._name,) = files_of(COPY, part)
+        self._file = _Hashing(folder / self._name)
+        self._file.write(SIGNATURE)
+        self._rows = 0
+
+    def append(self, rows: Rows) -> None:
+        x, y = rows.dense
+        self._file.write(encode_rows(self._key, self._rows, x.reshape(len(y), -1), y))
+        self._rows += len(y)
+
+    def finish(self) -> Mapping[str, FileRecord]:
+        self._file.write(TRAILER)
+        self._file.sync()
+        record = FileRecord(
+            DTYPES["x"], self._shape, self._file.bytes, self._file.digest.hexdigest()
+        )
+        return {self._name: record}
+
+    def close(self) -> None:
+        self._file.close()
+
+
 FORMS: Mapping[str, Callable[[Path, Recipe, Part], PartWriter]] = {
     ARRAYS: ArraysWriter,
     PARQUET: partial(ParquetWriter, form=PARQUET),
     SPARK: partial(ParquetWriter, form=SPARK),
+    COPY: CopyWriter,
 }

@@ -33,7 +33,7 @@ def files_of(form: str, part: tuple[Split, int]) -> tuple[str, ...]:
     """Paths of a partition's files in a form, relative to the prepared folder."""
     if form == ARRAYS:
         return tuple(array_file(*part, array) for array in DTYPES)
-    return (f"{part[0]}/{part[1]}/rows.parquet",)
+    return (f"{part[0]}/{part[1]}/rows.{'copy' if form == 'copy' else 'parquet'}",)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.datasets.aside import make_folder, publish, remove, sync_folder
-from experiments.datasets.formats import FORMS, Part, PartWriter, Rows
+from experiments.datasets.formats import COPY, FORMS, Part, PartWriter, Rows
 from experiments.datasets.ledger import LEDGER, Ledger
 from experiments.datasets.manifest import DTYPES, MANIFEST, FileRecord, Manifest
 from experiments.datasets.npy import npy_header
@@ -30,6 +30,8 @@ BLOCK_BYTES = 4 << 20
 """Size of the feature blocks in which rows are read and written; bounds the memory used."""
 
 SCRATCH = "scratch"
+COPY_ROW_BYTES = 32
+"""Of a row of a stream beside its features and label: lengths, key and number."""
 
 _MANIFEST_ROOM = 1 << 20
 
@@ -173,13 +175,17 @@ def _check_block(
 
 
 def check_disk(root: Path, recipe: Recipe, source: Source, targets: Sequence[Target]) -> None:
-    """Room for what is lacking; no form is larger than arrays."""
+    """Room for what is lacking; no form is larger than arrays and what ``copy`` has beside them."""
     need = _MANIFEST_ROOM + max(source.scratch_bytes(split) for split in SPLITS)
     for part in recipe.parts():
         start, stop = recipe.bounds(*part)
         size = _npy_bytes(DTYPES["x"], (stop - start, *recipe.input_shape))
         size += _npy_bytes(DTYPES["y"], (stop - start,))
-        need += size * sum(not target.has(part) for target in targets)
+        need += sum(
+            size + COPY_ROW_BYTES * (stop - start) * (target.form == COPY)
+            for target in targets
+            if not target.has(part)
+        )
     free = shutil.disk_usage(root).free
     if free < need:
         raise EnvironmentFault(

@@ -15,10 +15,10 @@ import numpy as np
 import psycopg2
 
 from experiments.datasets import Partition, PreparedDataset, Split
+from experiments.datasets.copy_binary import SIGNATURE, TRAILER, ByteStream, encode_rows
 from experiments.errors import DataError, EnvironmentFault
 from experiments.warehouse import account, sums
 from experiments.warehouse.cluster import Cluster, Connection
-from experiments.warehouse.copy_binary import SIGNATURE, TRAILER, ByteStream, encode_rows
 from experiments.warehouse.dialect import RAW_COLUMNS, Segment
 from experiments.warehouse.sums import IN_KEY_ORDER, Sums
 

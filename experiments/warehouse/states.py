@@ -15,7 +15,7 @@ from typing import Any
 
 import psycopg2
 
-from experiments.warehouse.copy_binary import FieldReader
+from experiments.datasets.copy_binary import FieldReader
 from experiments.warehouse.dialect import server_name
 
 PART_BYTES = 16 * 2**20

@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from experiments.datasets.copy_binary import RowReader
 from experiments.errors import DataError
 from experiments.files import unwritable
 from experiments.warehouse import sums
 from experiments.warehouse.cluster import Cluster
-from experiments.warehouse.copy_binary import RowReader
 from experiments.warehouse.dialect import Segment
 from experiments.warehouse.sums import IN_KEY_ORDER, Sums
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from experiments.datasets import SPLITS, PreparedDataset, RowReader, Split, prepare_forms
 from experiments.datasets import partitioning as module
 from experiments.datasets.blobs import Blobs
+from experiments.datasets.copy_binary import SIGNATURE, TRAILER, encode_rows
 from experiments.datasets.formats import FORMS
 from experiments.errors import DataError
 from experiments.specs.model import DatasetSpec
@@ -75,6 +76,10 @@ def test_every_form_has_the_same_rows(
                 part = arrays.partition(split, number)
                 x, y = np.array(part.x), np.array(part.y)
                 file = folder / split / str(number) / "rows.parquet"
+                if form == "copy":
+                    stream = file.with_suffix(".copy").read_bytes()
+                    rows = encode_rows(number, 0, x.reshape(len(x), -1), y)
+                    assert stream == SIGNATURE + rows + TRAILER
                 if form == "parquet":
                     table = pq.read_table(file)
                     assert np.array_equal(column(table, "x", 8), (100 * x[:, 0, :, 0]).astype("i2"))

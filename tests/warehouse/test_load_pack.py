@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from experiments.datasets import PreparedDataset, one_hot
+from experiments.datasets.copy_binary import ByteStream, encode_rows
 from experiments.errors import DataError
 from experiments.warehouse import load as load_module
 from experiments.warehouse.cluster import Cluster
-from experiments.warehouse.copy_binary import ByteStream, encode_rows
 from experiments.warehouse.load import load
 from experiments.warehouse.pack import STORAGE, pack, rows_per_buffer
 

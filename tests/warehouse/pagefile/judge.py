@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from experiments.warehouse.copy_binary import SIGNATURE
+from experiments.datasets.copy_binary import SIGNATURE
 from experiments.warehouse.pagefile import Batch, Fixed, Table, Variable
 from experiments.warehouse.pagefile.catalog import ELEMENT_OIDS
 

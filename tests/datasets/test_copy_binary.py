@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.warehouse.copy_binary import (
+from experiments.datasets.copy_binary import (
     SIGNATURE,
     TRAILER,
     ByteStream,
