@@ -103,7 +103,9 @@ def one_core(photographs: list[bytes]) -> None:
     print("|---|---|---|---|")
     first = 0.0
     decoders: dict[str, Callable[[bytes], Any]] = {
-        "ours: Pillow at a part of the size": lambda data: decode(data, SIDE).pixels,
+        "ours: Pillow, large images at a part of their size": lambda data: (
+            decode(data, SIDE).pixels
+        ),
         "Pillow, whole": whole,
         "OpenCV, whole": opencv,
         "simplejpeg at a part of the size": simplejpeg,
