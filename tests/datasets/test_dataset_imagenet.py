@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from experiments.datasets import imagenet as module
+from experiments.datasets.fashion_mnist import FashionMnist
 from experiments.datasets.image_decoding import decode
 from experiments.datasets.imagenet import DEVIATION, MEAN, ImageNet
 from experiments.datasets.imagenet_archives import DEVKIT, TRAIN, VALID, Devkit, members
@@ -272,3 +273,36 @@ def test_records_have_the_side_that_is_asked_for(written: Path) -> None:
     assert next(iter(other.blocks(None))).rows["train"][0].shape == (8, 10, 10, 3)
     assert other.info.input_shape == (10, 10, 3)
     assert other.info.class_names[1] == "n00001037 grating 3"
+
+
+def test_a_real_set_goes_the_same_way(tmp_path: Path) -> None:
+    """Fashion-MNIST as lossless images in ImageNet's archives: the same pixels come out."""
+    kit = Images(classes=10, train=1, valid=3)
+    kit.write(tmp_path / "raw")
+    devkit = Devkit.read(tmp_path / "raw" / DEVKIT)
+    source = FashionMnist()
+    with source.open("valid", tmp_path) as reader:
+        x, y = reader.take(np.arange(300, dtype=np.int64))
+    grey = np.round(x[..., 0] * 255).astype(np.uint8)
+    of_class = [grey[y == label] for label in range(10)]
+    with tarfile.open(tmp_path / "raw" / TRAIN, "w") as archive:
+        for label, wnid in enumerate(devkit.wnids):
+            inner = io.BytesIO()
+            with tarfile.open(fileobj=inner, mode="w") as images:
+                for index, pixels_ in enumerate(of_class[label]):
+                    add(images, f"{wnid}_{index}.JPEG", lossless(pixels_))
+            add(archive, f"{wnid}.tar", inner.getvalue())
+    with tarfile.open(tmp_path / "raw" / VALID, "w") as archive:
+        for number, label in enumerate(devkit.truth, 1):
+            add(archive, f"ILSVRC2012_val_{number:08d}.JPEG", lossless(of_class[label][0]))
+    blocks = list(ImageNet(tmp_path / "raw", 28, sizes=()).blocks(None))
+    found, labels = together(blocks, "train")
+    assert np.array_equal(found, np.repeat(np.concatenate(of_class)[..., None], 3, axis=-1))
+    assert labels.tolist() == sorted(y.tolist())
+    assert together(blocks, "valid")[1].tolist() == list(devkit.truth)
+
+
+def lossless(pixels_: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(pixels_).save(out, "PNG")
+    return out.getvalue()
