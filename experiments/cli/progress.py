@@ -22,6 +22,17 @@ from experiments.search.journaled import assignments_of
 from experiments.telemetry.journal import Event
 
 
+_DONE = {
+    "etl.load": "loaded",
+    "etl.pack": "packed",
+    "etl.export": "exported",
+    "etl.cast": "cast",
+    "etl.read": "read page files",
+    "init": "built models",
+}
+"""Phases before training, when they are over."""
+
+
 class Progress:
     """Shows runs as their events come. A context manager; quiet shows nothing."""
 
@@ -135,10 +146,8 @@ class _Tracker:
             self.total = self._expected()
         elif event.kind in {"unit_lost", "unit_failed"} and event.worker is not None:
             self._busy.pop(event.worker, None)
-        elif event.kind == "span" and event.phase in {"etl.load", "etl.pack", "init"}:
-            self._doing = {"etl.load": "loaded", "etl.pack": "packed", "init": "built models"}[
-                event.phase
-            ]
+        elif event.kind == "span" and event.phase in _DONE:
+            self._doing = _DONE[event.phase]
 
     def _expected(self) -> int:
         """Units in all: every epoch trains and evaluates each model on all its partitions.
