@@ -21,7 +21,6 @@ from experiments.runner.plan import PlannedRun
 from experiments.search.journaled import assignments_of
 from experiments.telemetry.journal import Event
 
-
 _DONE = {
     "etl.load": "loaded",
     "etl.pack": "packed",
