@@ -61,7 +61,7 @@ def aside(final: Path) -> Iterator[Path | None]:
         The file system has no locks.
     """
     folder = _aside_name(final)
-    while not final.exists():
+    while not _is_made(final):
         make_folder(folder)
         try:
             lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -70,6 +70,9 @@ def aside(final: Path) -> Iterator[Path | None]:
         try:
             _lock(lock, folder)
             if _is_open_at(lock, folder):  # it was not renamed while we waited
+                if _is_made(final):  # published before we made the folder anew
+                    folder.rmdir()
+                    continue
                 try:
                     yield folder
                 finally:
@@ -100,6 +103,11 @@ def sweep(parent: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(lock)
+
+
+def _is_made(final: Path) -> bool:
+    """An empty folder is a name that was given beforehand."""
+    return final.exists() and any(final.iterdir())
 
 
 def _aside_name(final: Path) -> Path:

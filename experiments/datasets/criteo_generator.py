@@ -56,10 +56,10 @@ def generate(
         return
     try:
         make_folder(folder.parent)
-        sweep(folder.parent)
         with aside(folder) as making:
             if making is None:  # another process has made it meanwhile
                 return
+            sweep(folder.parent)
             for day in days:
                 remove(making / day_file(day))  # what a killed one left
                 _write(making / day_file(day), CriteoLines("train", seed), day, rows, bad)

@@ -52,6 +52,8 @@ class Downloaded:
         DataError, EnvironmentFault
             As :func:`experiments.datasets.ingest.ingest`.
         """
+        if folder is None and self.records.exists() and not self.folder.exists():
+            return Ingested.open(self.records)  # the archives have been moved away
         return ingest(self.raw(folder or self.folder), self.records, report)
 
     def opened(self) -> Ingested:

@@ -36,6 +36,8 @@ from experiments.datasets.source import RowReader, Split
 
 Part: TypeAlias = tuple[Split, int]
 
+GROUP_BYTES = 4 << 20
+
 PARQUET, SPARK, COPY = "parquet", "spark", "copy"
 
 
@@ -139,7 +141,7 @@ class _Hashing(io.RawIOBase):
 
 
 class ParquetWriter:
-    """One Parquet file, a row group for every block."""
+    """One Parquet file, with row groups of :data:`GROUP_BYTES`: each costs memory until the end."""
 
     def __init__(self, folder: Path, recipe: Recipe, part: Part, form: str) -> None:
         self._compact = form == PARQUET
@@ -157,6 +159,7 @@ class ParquetWriter:
         (self._name,) = files_of(form, part)
         self._file = _Hashing(folder / self._name)
         self._writer: Any = None
+        self._pending: list[Any] = []
 
     def append(self, rows: Rows) -> None:
         import pyarrow as pa
@@ -182,11 +185,20 @@ class ParquetWriter:
             self._writer = pq.ParquetWriter(
                 self._file, schema, compression="zstd", use_dictionary=False
             )
-        self._writer.write_table(
-            pa.table([lists, pa.array(y)], schema=self._writer.schema), row_group_size=len(y)
-        )
+        self._pending.append(pa.table([lists, pa.array(y)], schema=self._writer.schema))
+        if sum(table.nbytes for table in self._pending) >= GROUP_BYTES:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        import pyarrow as pa
+
+        group = pa.concat_tables(self._pending)
+        self._pending.clear()
+        self._writer.write_table(group, row_group_size=len(group))
 
     def finish(self) -> Mapping[str, FileRecord]:
+        if self._pending:
+            self._write_group()
         self._writer.close()
         self._file.sync()
         shape = (self._rows, *(self._shape or ()))

@@ -124,6 +124,12 @@ class ImageNet:
     def check(self) -> None:
         lines = []
         sizes = dict(self.sizes)
+        absent = [name for name in (TRAIN, VALID, DEVKIT) if not (self.folder / name).is_file()]
+        if absent and not sizes:
+            raise DataError(
+                f"{self.folder} lacks {', '.join(absent)}; remove that folder and give the same "
+                "command again"
+            )
         for name in (TRAIN, VALID, DEVKIT):
             path = self.folder / name
             about = f"{sizes[name]:,} bytes, " if name in sizes else ""

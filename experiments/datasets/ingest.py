@@ -41,6 +41,8 @@ SHARD_BYTES = 256 << 20
 """Of records; what a kill loses at most."""
 
 REJECTS_ALWAYS_ALLOWED = 10
+ROWS_AT_LEAST = 100_000
+"""Of which the allowed share is taken while there are fewer: bad rows may come together."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class _Ingestion:
 
     def run(self) -> None:
         if (self._folder / MANIFEST).exists():  # killed between the last line and the rename
+            remove(self._folder / LEDGER)
             return
         self._forget_other_code()
         with Ledger(self._folder / LEDGER) as ledger, contextlib.ExitStack() as files:
@@ -209,7 +212,8 @@ class _Ingestion:
         }
         self._rejected.write(json.dumps(line).encode() + b"\n")
         share = self._raw.rejects_allowed
-        if self._rejects > max(REJECTS_ALWAYS_ALLOWED, share * (self._rows + self._rejects)):
+        rows = max(ROWS_AT_LEAST, self._rows + self._rejects)
+        if self._rejects > max(REJECTS_ALWAYS_ALLOWED, share * rows):
             self._rejected.flush()
             raise DataError(
                 f"{self._rejects} rows of {self._raw.info.name} had to be left out, beside "

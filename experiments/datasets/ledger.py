@@ -30,6 +30,8 @@ class Ledger:
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             good = 0
             for line in file:
+                if not line.endswith(b"\n"):
+                    break
                 try:
                     self.lines.append(dict(json.loads(line)))
                 except (ValueError, TypeError):

@@ -126,12 +126,12 @@ def prepare_forms(
     finals = [root / folder_of(recipe, form) for form in forms]
     with _disk_faults(root), contextlib.ExitStack() as making:
         make_folder(root)
-        sweep(root)
         targets = []
-        for form, final in sorted(zip(forms, finals, strict=True)):  # all lock in one order
+        for form, final in sorted({*zip(forms, finals, strict=True)}):  # all lock in one order
             folder = making.enter_context(aside(final))
             if folder is not None:
                 targets.append(making.enter_context(Target(form, folder, final)))
+        sweep(root)
         if targets:
             check_disk(root, recipe, source, targets)
             fill(targets, recipe, source, report)

@@ -79,14 +79,14 @@ def _absent(*packages: str) -> Iterator[None]:
         yield
     finally:
         for name in hidden:
-            del sys.modules[name]
+            sys.modules.pop(name, None)
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """Without garbage collection, which finds nothing in modules that stay; a fifth of an import.
 
-    What was made meanwhile is not looked at by later collections either.
+    What is alive at the end is not looked at by later collections either.
     """
     collects = gc.isenabled()
     gc.disable()

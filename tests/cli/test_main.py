@@ -44,7 +44,10 @@ from experiments.specs.load import left_out
         (["--all", "--policy", "rundom", "--plan"], ["unknown policy", "did you mean 'random'"]),
         (["--all", "--policy", "replay:no-such-run", "--plan"], ["no finished run no-such-run"]),
         (["--all", "--policy", "replay", "--plan"], ["replay:RUN"]),
-        (["--all", "--scale", "paper", "--plan"], ["unknown data set 'imagenet'"]),
+        (
+            ["--experiment", "e2e-imagenet", "--scale", "paper", "--quiet"],
+            ["imagenet has not been read yet", "--data imagenet --source"],
+        ),
     ],
 )
 def test_what_the_user_can_mend_is_one_line(
@@ -73,7 +76,8 @@ def test_list_names_figures_and_experiments(capsys: pytest.CaptureFixture[str]) 
     assert found["experiment", "breakdown"]["state"].startswith("0 of ")
     assert found["figure", "9b"]["state"] == "needs runs"
     assert main(["--list", "--scale", "paper", "--json"]) == 0
-    assert "cannot be run: unknown data set 'imagenet'" in capsys.readouterr().out
+    paper = {row["id"]: row["state"] for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert paper["e2e-imagenet"] == "0 of 9 runs"
     assert main(["--list", "--scale", "smoke"]) == 0
     assert "breakdown" in capsys.readouterr().out
 

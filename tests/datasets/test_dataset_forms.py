@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from experiments.datasets import SPLITS, PreparedDataset, RowReader, Split, prepare_forms
+from experiments.datasets import SPLITS, PreparedDataset, RowReader, Split, formats, prepare_forms
 from experiments.datasets import partitioning as module
 from experiments.datasets.blobs import Blobs
 from experiments.datasets.copy_binary import SIGNATURE, TRAILER, encode_rows
@@ -61,6 +61,7 @@ def test_every_form_has_the_same_rows(
     forms: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BLOCK_BYTES", 30 * 8 * 8 * 4)
+    monkeypatch.setattr(formats, "GROUP_BYTES", 70 * 8 * 2)
     written: list[int] = []
     folders = prepare_forms(SPEC, 2, 1, forms, tmp_path, source=Compact(), report=written.append)
     assert sum(written) == 203 + 51
@@ -108,6 +109,11 @@ def test_a_manifest_records_every_file(tmp_path: Path) -> None:
     ]
     assert said["recipe"]["seed"] == 1
     assert said["recipe"]["class_names"][0] == "blob 0"
+
+
+def test_a_form_named_twice_is_made_once(tmp_path: Path) -> None:
+    first, second = prepare_forms(SPEC, 2, 1, ["arrays", "arrays"], tmp_path)
+    assert first == second
 
 
 def test_a_form_is_not_taken_for_another(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ import pytest
 from numpy.typing import NDArray
 
 from experiments.datasets import ingest as module
+from experiments.datasets.aside import aside
 from experiments.datasets.ingest import Passed, ingest, rejected_rows
 from experiments.datasets.ingested import MANIFEST, Ingested
+from experiments.datasets.ledger import Ledger
 from experiments.datasets.raw import Block, Records, Rejected
 from experiments.datasets.source import SPLITS, Json, SourceInfo, Split
 from experiments.errors import DataError, EnvironmentFault
@@ -79,6 +81,7 @@ class Squares:
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHARD_BYTES", 400)
+    monkeypatch.setattr(module, "ROWS_AT_LEAST", 0)
 
 
 @pytest.fixture
@@ -189,6 +192,33 @@ def test_too_many_bad_rows_stop_it(raw: Squares, tmp_path: Path) -> None:
         DataError, match=r"11 rows of squares .*at most 0\.10%.*line 534 is no number.*rejected"
     ):
         ingest(replace(raw, rejects_allowed=0.001), tmp_path / "records")
+
+
+def test_a_line_torn_before_its_end_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    path.write_bytes(b'{"a":1}\n{"b":2}')
+    with Ledger(path) as ledger:
+        assert ledger.lines == [{"a": 1}]
+        ledger.append({"c": 3})
+    with Ledger(path) as ledger:
+        assert ledger.lines == [{"a": 1}, {"c": 3}]
+
+
+def test_one_that_was_overtaken_takes_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process publishes between the look for the folder and its making."""
+    final = tmp_path / "records"
+
+    def late(folder: Path) -> None:
+        final.mkdir()
+        (final / "something").touch()
+        folder.mkdir()
+
+    monkeypatch.setattr("experiments.datasets.aside.make_folder", late)
+    with aside(final) as folder:
+        assert folder is None
+    assert os.listdir(tmp_path) == ["records"]
 
 
 def test_missing_files_are_named_before_anything_is_made(tmp_path: Path) -> None:

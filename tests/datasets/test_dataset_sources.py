@@ -46,7 +46,10 @@ def test_every_source_keeps_the_contract(name: str, tmp_path: Path) -> None:
 def test_an_unknown_name_gets_the_nearest_one() -> None:
     with pytest.raises(SpecError, match=r"'fashon_mnist'.*nearest name is 'fashion-mnist'"):
         find_source("fashon_mnist")
-    with pytest.raises(SpecError, match=r"blobs, criteo-synthetic-1092, .*fashion-mnist, flights"):
+    with pytest.raises(
+        SpecError,
+        match=r"blobs, criteo, criteo-generated, criteo-synthetic-1092, .*fashion-mnist, flights",
+    ):
         find_source("")
 
 
