@@ -22,7 +22,7 @@ from experiments.datasets.ingest import Passed
 from experiments.datasets.ingested import REJECTED, Ingested
 from experiments.datasets.registry import downloaded
 from experiments.errors import DataError, SpecError
-from experiments.specs.load import SCALES, nearest
+from experiments.specs.load import SCALES, experiments, nearest
 from experiments.specs.model import DatasetSpec
 
 PAPER = "paper"
@@ -75,24 +75,40 @@ def _make(
 
         ingested = source.ingest(folder, passed)
     read = time.monotonic()
-    manifest = ingested.manifest
-    rows = {split: manifest.rows(split) for split in SPLITS}
+    spec = _cut(ingested, options.scale)
     with _bar(f"{source.name}: {workers} partitions", quiet=options.quiet) as bar:
-        total = sum(rows.values())
+        total = spec.train_rows + spec.valid_rows
         folders = prepare_forms(
-            DatasetSpec(source.name, rows["train"], rows["valid"]),
+            spec,
             workers,
             options.seed,
             options.forms,
             report=lambda written: bar(written, total),
         )
-    return _summary(
-        source, ingested, folders, {"read": read - start, "write": time.monotonic() - read}, options
-    )
+    seconds = {"read": read - start, "write": time.monotonic() - read}
+    return _summary(spec, ingested, folders, seconds, options)
+
+
+def _cut(ingested: Ingested, scale: str) -> DatasetSpec:
+    """The rows that experiments of the scale take at most, so that they find them cut.
+
+    All rows, where no experiment takes this data set or there are fewer.
+    """
+    manifest = ingested.manifest
+    tables = [row.table[scale]["dataset"] for row in experiments().values() if scale in row.table]
+    wanted = [table for table in tables if table["name"] == manifest.name]
+    rows = {
+        split: min(
+            max((table[f"{split}_rows"] for table in wanted), default=manifest.rows(split)),
+            manifest.rows(split),
+        )
+        for split in SPLITS
+    }
+    return DatasetSpec(manifest.name, rows["train"], rows["valid"])
 
 
 def _summary(
-    source: Downloaded,
+    spec: DatasetSpec,
     ingested: Ingested,
     folders: list[Path],
     seconds: dict[str, float],
@@ -100,7 +116,8 @@ def _summary(
 ) -> dict[str, Any]:
     manifest = ingested.manifest
     return {
-        "name": source.name,
+        "name": spec.name,
+        "cut": {"train": spec.train_rows, "valid": spec.valid_rows},
         "rows": {split: manifest.rows(split) for split in SPLITS},
         "classes": len(manifest.class_names),
         "noted": manifest.noted,
@@ -114,6 +131,9 @@ def _summary(
 def _lines(made: dict[str, Any]) -> Iterator[str]:
     rows = ", ".join(f"{count:,} {split}" for split, count in made["rows"].items())
     yield f"{made['name']}: {rows} rows of {made['classes']} classes"
+    if made["cut"] != made["rows"]:
+        cut = ", ".join(f"{count:,} {split}" for split, count in made["cut"].items())
+        yield f"  cut to {cut} rows, as the experiments take"
     if made["noted"]:
         yield "  among them " + ", ".join(f"{n:,} {what}" for what, n in made["noted"].items())
     if made["rejected"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from experiments.datasets.raw import RawData, Records
 from experiments.datasets.recipe import code_version
 from experiments.datasets.source import Json, RowReader, SourceInfo, Split
 from experiments.errors import DataError
+from experiments.files import unwritable
 from experiments.paths import state
 
 
@@ -116,7 +118,13 @@ class Generated(Downloaded):
         self, folder: Path | None = None, report: Callable[[Passed], None] = lambda passed: None
     ) -> Ingested:
         if not self.records.exists():
-            self.generate(folder or self.folder)
+            target = folder or self.folder
+            try:
+                self.generate(target)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise unwritable(target, error) from error
         return super().ingest(folder, report)
 
     def opened(self) -> Ingested:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ class Devkit:
         try:
             with tarfile.open(path, "r:gz") as archive:
                 contents = {wanted: _content(archive, wanted, path) for wanted in (_META, _TRUTH)}
-        except (tarfile.TarError, OSError, EOFError) as error:
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             raise DataError(f"{path} cannot be read: {error}") from None
         ids, wnids, words = _synsets(contents[_META], path)
         order = np.argsort(wnids)

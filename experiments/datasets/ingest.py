@@ -12,6 +12,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -20,7 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from experiments.datasets.aside import aside, make_folder, publish, remove, sync_folder
+from experiments.datasets.aside import aside, make_folder, publish, remove, sweep, sync_folder
 from experiments.datasets.ingested import (
     MANIFEST,
     REJECTED,
@@ -34,8 +35,12 @@ from experiments.datasets.ledger import LEDGER, Ledger
 from experiments.datasets.raw import Block, RawData, Records, Rejected
 from experiments.datasets.recipe import code_version
 from experiments.datasets.source import SPLITS, Split
-from experiments.errors import DataError
+from experiments.errors import DataError, EnvironmentFault
 from experiments.files import unwritable
+from experiments.paths import STATE_VARIABLE
+
+RECORDS = 1
+"""Version of what stands in records; a change of it makes those of earlier ones useless."""
 
 SHARD_BYTES = 256 << 20
 """Of records; what a kill loses at most."""
@@ -72,7 +77,8 @@ def ingest(
         A raw file is missing or damaged, too many rows had to be rejected, or the folder was made
         or begun from other raw files.
     EnvironmentFault
-        The disk is full or the folder cannot be written; shards that are done are kept.
+        The disk is full, or will be by what the first shards took, or the folder cannot be
+        written; shards that are done are kept.
     """
     identity = _identity(raw)
     if not final.exists():
@@ -83,6 +89,7 @@ def ingest(
                 if folder is not None:
                     _Ingestion(raw, folder, identity, report).run()
                     publish(folder, final)
+            sweep(final.parent)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -94,7 +101,8 @@ def ingest(
 
 def _identity(raw: RawData) -> dict[str, Any]:
     """What decides the records, as JSON gives it back."""
-    return dict(json.loads(json.dumps({**raw.identity(), "code": code_version()})))
+    said = {**raw.identity(), "records": RECORDS, "code": code_version()}
+    return dict(json.loads(json.dumps(said)))
 
 
 def _check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
@@ -103,8 +111,8 @@ def _check_identity(found: Mapping[str, Any], wanted: Mapping[str, Any], folder:
     )
     if differing:
         raise DataError(
-            f"{folder} was made from other raw data ({', '.join(differing)} differ); remove that "
-            "folder to make it anew"
+            f"{folder} was made from other raw data or by another version ({', '.join(differing)} "
+            "differ); remove that folder to make it anew"
         )
 
 
@@ -174,6 +182,8 @@ class _Ingestion:
         self._noted.update(last.get("noted", {}))
         self._rejects = int(last.get("rejected", 0))
         self._position = int(last.get("position", 0))
+        for torn in self._folder.glob(f".{MANIFEST}.*"):
+            torn.unlink()
         kept = {shard.file for shard in self._shards}
         for split in SPLITS:
             make_folder(self._folder / split)
@@ -239,6 +249,20 @@ class _Ingestion:
                     "rejected": self._rejects,
                     "rejected_bytes": self._rejected.tell(),
                 }
+            )
+            self._check_disk()
+
+    def _check_disk(self) -> None:
+        """Refuse to go on when what is left of the archives will not fit."""
+        written = sum(shard.bytes for shard in self._shards)
+        left = self._raw.size() - self._position
+        needed = int(written / max(1, self._position) * left)
+        free = shutil.disk_usage(self._folder).free
+        if free < needed:
+            raise EnvironmentFault(
+                f"the records of {self._raw.info.name} need about {needed / 2**30:.1f} GiB more "
+                f"and {self._folder.parent} has {free / 2**30:.1f} GiB free: free some, or set "
+                f"{STATE_VARIABLE} to another folder; what is done is kept"
             )
 
     def _finish(self) -> None:

@@ -25,7 +25,9 @@ from experiments.specs.model import DatasetSpec
 
 
 def fingerprint(spec: DatasetSpec, partitions: int, seed: int) -> str:
-    """Fingerprint that :func:`prepare` would give, without opening a file.
+    """Fingerprint that :func:`prepare` would give.
+
+    Small archives of our own making are made and read first if that has not been done.
 
     Raises
     ------
@@ -36,13 +38,16 @@ def fingerprint(spec: DatasetSpec, partitions: int, seed: int) -> str:
 
 
 def is_prepared(spec: DatasetSpec, partitions: int, seed: int) -> bool:
-    """Whether the folder that :func:`prepare` would make is there."""
+    """Whether the folder that :func:`prepare` would make is there; archives as :func:`check`."""
     recipe = Recipe.of(spec, find_source(spec.name), partitions, seed)
     return (state().datasets / recipe.folder).exists()
 
 
 def check(spec: DatasetSpec, partitions: int, seed: int, root: Path | None = None) -> None:
     """Refuse at once what :func:`prepare` would refuse without reading a row.
+
+    Small archives of our own making are made and read first if that has not been done, for they
+    decide how many rows there are.
 
     Raises
     ------

@@ -172,19 +172,39 @@ def test_records_of_other_code_are_not_gone_on_from(
     ingest(raw, final).verify()
 
 
-def test_a_full_disk_is_named_and_what_is_done_is_kept(
+def test_a_disk_that_will_be_full_is_named_and_what_is_done_is_kept(
     raw: Squares, tmp_path: Path, disk: Disk
 ) -> None:
     final = tmp_path / "small" / "records"
     disk(final.parent, "64k")
-    with pytest.raises(EnvironmentFault, match=r"cannot be saved.*goes on where it stopped"):
+    with pytest.raises(EnvironmentFault, match=r"records of squares need about .* GiB more"):
         ingest(raw, final)
     (half,) = final.parent.iterdir()
     first = (half / "train" / "00000.records").stat()
     disk(final.parent, "10m")
+    (half / f".{MANIFEST}.0123").write_bytes(b"of a kill while it was written")
     done = ingest(raw, final)
     assert (final / "train" / "00000.records").stat().st_ino == first.st_ino
+    assert not list(final.glob(f".{MANIFEST}.*"))
     assert done.manifest == ingest(raw, tmp_path / "again").manifest
+
+
+def test_records_of_another_version_are_refused(
+    raw: Squares, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(raw, tmp_path / "records")
+    monkeypatch.setattr(module, "RECORDS", module.RECORDS + 1)
+    with pytest.raises(DataError, match=r"another version \(records differ\); remove that folder"):
+        ingest(raw, tmp_path / "records")
+
+
+def test_what_was_begun_long_ago_is_removed(raw: Squares, tmp_path: Path) -> None:
+    old = tmp_path / ".dropped.making"
+    old.mkdir()
+    (old / "ledger").write_text("{}")
+    os.utime(old, (0, 0))
+    ingest(raw, tmp_path / "records")
+    assert not old.exists()
 
 
 def test_too_many_bad_rows_stop_it(raw: Squares, tmp_path: Path) -> None:
@@ -230,7 +250,7 @@ def test_missing_files_are_named_before_anything_is_made(tmp_path: Path) -> None
 def test_other_raw_data_are_not_mixed_in(raw: Squares, tmp_path: Path) -> None:
     ingest(raw, tmp_path / "records")
     raw.file.write_text("1\n" * 20)
-    with pytest.raises(DataError, match=r"records was made from other raw data \(bytes differ\)"):
+    with pytest.raises(DataError, match=r"records was made from other raw data.*\(bytes differ\)"):
         ingest(raw, tmp_path / "records")
 
 
