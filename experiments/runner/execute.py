@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -10,12 +9,8 @@ import math
 import os
 import platform
 import shutil
-import signal
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import psutil
 
@@ -24,13 +19,13 @@ from experiments.approaches.base import Trait, find
 from experiments.datasets import find_source, is_prepared
 from experiments.errors import EnvironmentFault, ReproduceError, UserError
 from experiments.files import write_atomically
-from experiments.lifetime import SUPERVISOR_VARIABLE
-from experiments.paths import CHECKOUT, STATE_VARIABLE, RunFolder, state
+from experiments.paths import STATE_VARIABLE, RunFolder, state
 from experiments.runner import spark
 from experiments.runner.plan import PlannedRun
 from experiments.runner.supervise import Supervisor
+from experiments.runtime.base import Driver, Runtime
 from experiments.runtime.local import LocalRuntime
-from experiments.runtime.process import USER_ERROR_STATUS, exit_text
+from experiments.runtime.started import USER_ERROR_STATUS, exit_text
 from experiments.specs.load import approaches
 from experiments.specs.model import RunSpec
 from experiments.specs.topology import CACHE_BYTES
@@ -121,59 +116,47 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
             shutil.rmtree(stores, ignore_errors=True)
         cache = CACHE_BYTES if run.spec.protocol.caches else 0
         topology = runtime.make_topology(run.name, run.spec.workers, threads, cache_bytes=cache)
-        _shared_folder(stores, topology.user)
+        runtime.share(stores)
         topology.write(folder.topology)
         with Journal(folder.restarts, run.name) as restarts:
             supervisor = Supervisor(runtime, topology, roles, restarts)
             supervisor.start()
-            _drive(run, supervisor, watch)
+            _drive(run, runtime, supervisor, watch)
         runtime.stop(purge=True)
     shutil.rmtree(stores)
 
 
-def _drive(run: PlannedRun, supervisor: Supervisor, watch: Watcher) -> None:
+def _drive(run: PlannedRun, runtime: Runtime, supervisor: Supervisor, watch: Watcher) -> None:
     folder = run.folder
     seen, restarts = Tail(folder.journal), Tail(folder.restarts)
     deque(restarts.events(), maxlen=0)
-    with folder.log.open("ab") as log:
-        log_start = log.tell()
-        driver = subprocess.Popen(
-            [sys.executable, "-m", "experiments", "drive", str(folder.root)],
-            cwd=CHECKOUT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(CHECKOUT),
-                SUPERVISOR_VARIABLE: str(os.getpid()),
-            },
-        )
+    log_start = folder.log.stat().st_size if folder.log.exists() else 0
+    driver = runtime.drive(folder.root, folder.log)
+    status = None
     try:
-        while driver.poll() is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                driver.wait(WATCH_SECONDS)
+        while status is None:
+            status = driver.wait(WATCH_SECONDS)
             for event in seen.events():
                 watch(event)
-            if driver.poll() is None:
+            if status is None:
                 supervisor.look()
                 for event in restarts.events():
                     watch(event)
     finally:
-        _end(driver)
+        if status is None:
+            _end(driver)
     for event in seen.events():
         watch(event)
-    if driver.returncode == 0 and folder.result.exists():
+    if status == 0 and folder.result.exists():
         return
     lines = folder.log.read_bytes()[log_start:].decode(errors="replace").splitlines()
-    if driver.returncode == USER_ERROR_STATUS:
+    if status == USER_ERROR_STATUS:
         # Threads that end with the driver may have the last word.
         told = [line for line in lines if line.startswith("error: ")]
         raise UserError(told[-1].removeprefix("error: ") if told else _mute(folder))
     tail = "\n".join(lines[-15:])
     raise ReproduceError(
-        f"{run.name} failed: its driver ended with {exit_text(driver.returncode)}. Finished units "
+        f"{run.name} failed: its driver ended with {exit_text(status)}. Finished units "
         f"are kept, and the same command goes on after them; {folder.log} ends with:\n{tail}"
     )
 
@@ -183,23 +166,11 @@ def _mute(folder: RunFolder) -> str:
     return f"{folder.log}: cannot be written; is the disk of {folder.root} full?"
 
 
-def _end(driver: subprocess.Popen[bytes]) -> None:
+def _end(driver: Driver) -> None:
     """Interrupt the driver, which closes its approach; kill it if that takes too long."""
-    if driver.poll() is not None:
-        return
-    driver.send_signal(signal.SIGINT)
-    try:
-        driver.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(driver.pid, signal.SIGKILL)
-        driver.wait()
-
-
-def _shared_folder(stores: Path, user: str | None) -> None:
-    """The run's model store, writable by the driver, the workers and the segments."""
-    stores.mkdir(parents=True, exist_ok=True)
-    if user is not None:
-        shutil.chown(stores, user)
+    driver.interrupt()
+    if driver.wait(STOP_SECONDS) is None:
+        driver.kill()
 
 
 def _record(run: PlannedRun) -> dict[str, object]:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from experiments.errors import ServerDied
-from experiments.runtime.base import Runtime
+from experiments.runtime.base import Roles
 from experiments.specs.topology import Topology
 from experiments.telemetry.journal import Journal
 
@@ -32,7 +32,7 @@ class Supervisor:
 
     def __init__(
         self,
-        runtime: Runtime,
+        runtime: Roles,
         topology: Topology,
         roles: Sequence[str],
         restarts: Journal,

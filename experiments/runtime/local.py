@@ -5,29 +5,21 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import signal
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from experiments.errors import EnvironmentFault, ServerDied, SpecError
-from experiments.runtime.dask_roles import READY
+from experiments.runtime.driver import DriverProcess
 from experiments.runtime.ports import PortHolder, taken
 from experiments.runtime.process import RoleProcess, end_leftovers, role_environment
 from experiments.runtime.secrets import make_secrets
-from experiments.runtime.spark_roles import MASTER_READY, WORKER_READY
-from experiments.runtime.waits import LogLine, PortOpen, Wait
+from experiments.runtime.started import GRACE_SECONDS, stop, wait_until_ready
 from experiments.specs.topology import (
     CACHE_BYTES,
-    COORDINATOR,
     ROLES,
     SCHEDULER,
-    SEGMENT,
-    SPARK_MASTER,
-    SPARK_WORKER,
     WORKER,
     Node,
     Topology,
@@ -37,31 +29,6 @@ from experiments.specs.topology import (
 ADDRESS = "127.0.0.1"
 LOCK = "lock"
 DATABASE_USER = "postgres"
-START_SECONDS = 60.0
-GRACE_SECONDS = 5.0
-_LOOK_SECONDS = 0.02
-
-_DATABASE_WAITS: tuple[Wait, ...] = (
-    LogLine("database system is ready to accept connections"),
-    PortOpen(),
-)
-WAITS: Mapping[str, tuple[Wait, ...]] = {
-    COORDINATOR: _DATABASE_WAITS,
-    SEGMENT: _DATABASE_WAITS,
-    SCHEDULER: (LogLine(READY),),
-    WORKER: (LogLine(READY),),
-    SPARK_MASTER: (LogLine(MASTER_READY),),
-    SPARK_WORKER: (LogLine(WORKER_READY),),
-}
-STOP_SIGNALS: Mapping[str, signal.Signals] = {
-    # PostgreSQL's fast shutdown; its SIGTERM would wait for every client to leave.
-    COORDINATOR: signal.SIGINT,
-    SEGMENT: signal.SIGINT,
-    SCHEDULER: signal.SIGTERM,
-    WORKER: signal.SIGTERM,
-    SPARK_MASTER: signal.SIGTERM,
-    SPARK_WORKER: signal.SIGTERM,
-}
 
 
 class LocalRuntime:
@@ -135,6 +102,16 @@ class LocalRuntime:
             if path.name != LOCK:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
+    def share(self, folder: Path) -> None:
+        """Make a folder that the driver and all roles can write."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            shutil.chown(folder, DATABASE_USER)
+
+    def drive(self, folder: Path, log: Path) -> DriverProcess:
+        """Start the driver of the run in a folder; what it says is appended to ``log``."""
+        return DriverProcess(folder, log)
+
     def start(self, topology: Topology, roles: Sequence[str]) -> None:
         """Start ``roles`` on all their nodes; those that run are left alone.
 
@@ -148,8 +125,8 @@ class LocalRuntime:
         EnvironmentFault
             A port that is taken, or something else that the machine lacks.
         ServerDied
-            A role ended, or did not serve within :data:`START_SECONDS`; the message ends with the
-            last lines of its log.
+            A role ended, or did not serve in time; the message ends with the last lines of its
+            log.
         """
         for role in roles:
             if role not in ROLES:
@@ -159,7 +136,7 @@ class LocalRuntime:
         (self.root / "logs").mkdir(exist_ok=True)
         environment = role_environment(topology.threads)
         if (SCHEDULER, 0) in self.deaths():
-            _stop(each for each in self._processes.values() if each.role == WORKER)
+            stop(each for each in self._processes.values() if each.role == WORKER)
         started: list[RoleProcess] = []
         try:
             for role in (role for role in ROLES if role in roles):
@@ -171,9 +148,9 @@ class LocalRuntime:
                     self._processes[key] = process
                     started.append(process)
             others = [each for each in self._processes.values() if each not in started]
-            _wait_until_ready(started, others)
+            wait_until_ready(started, others)
         except BaseException:
-            _stop(started)
+            stop(started)
             for process in started:
                 del self._processes[process.role, process.node.index]
             raise
@@ -215,14 +192,14 @@ class LocalRuntime:
     def stop(self, *, purge: bool = False) -> None:
         """Stop every role and what it started; safe to call again.
 
-        Servers get :data:`GRACE_SECONDS` to end by themselves and are killed then.
+        Servers get some seconds to end by themselves and are killed then.
 
         Parameters
         ----------
         purge : also remove the cluster's folder.
         """
         try:
-            _stop(self._processes.values())
+            stop(self._processes.values())
         finally:
             self._processes.clear()
             self._ports.release_all()
@@ -240,12 +217,7 @@ class LocalRuntime:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def claim(self) -> None:
@@ -280,37 +252,3 @@ class LocalRuntime:
             return Topology.read(self.topology_file).nodes
         except SpecError:
             return ()
-
-
-def _wait_until_ready(processes: Iterable[RoleProcess], others: Iterable[RoleProcess]) -> None:
-    """Others may be what the processes wait for: if one ends, there is nothing to wait for."""
-    deadline = time.monotonic() + START_SECONDS
-    pending = [(process, wait) for process in processes for wait in WAITS[process.role]]
-    while pending:
-        still = []
-        for process, wait in pending:
-            if not process.running():
-                raise process.refusal()
-            if not wait.met(process):
-                still.append((process, wait))
-        for other in others:
-            if not other.running():
-                raise other.death()
-        pending = still
-        if pending and time.monotonic() > deadline:
-            process, wait = pending[0]
-            raise process.late(START_SECONDS, wait)
-        time.sleep(_LOOK_SECONDS)
-
-
-def _stop(processes: Iterable[RoleProcess]) -> None:
-    processes = list(processes)
-    deadline = time.monotonic() + GRACE_SECONDS
-    try:
-        for process in processes:
-            process.signal(STOP_SIGNALS[process.role])
-        while any(process.running() for process in processes) and time.monotonic() < deadline:
-            time.sleep(_LOOK_SECONDS)
-    finally:
-        for process in processes:
-            process.kill()

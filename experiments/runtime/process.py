@@ -13,17 +13,14 @@ from pathlib import Path
 
 import psutil
 
-from experiments.errors import EnvironmentFault, ServerDied
+from experiments.errors import EnvironmentFault
 from experiments.lifetime import SUPERVISOR_VARIABLE
 from experiments.paths import CHECKOUT
-from experiments.runtime.ports import taken
+from experiments.runtime.started import StartedRole
 from experiments.specs.topology import THREAD_VARIABLES, Node
 
-LOG_LINES = 10
 _KILL_SECONDS = 3.0
 _LOOK_SECONDS = 0.05
-USER_ERROR_STATUS = 2
-"""Exit status of a role that ended with a :class:`~experiments.errors.UserError`."""
 
 
 def role_environment(threads: int) -> dict[str, str]:
@@ -37,8 +34,8 @@ def role_environment(threads: int) -> dict[str, str]:
     }
 
 
-class RoleProcess:
-    """A started role.
+class RoleProcess(StartedRole):
+    """A role as a process of this machine.
 
     The thread that makes the object must live as long as the role shall: the kernel sends a role
     its parent-death signal when the *thread* that forked it ends.
@@ -58,14 +55,11 @@ class RoleProcess:
         log: Path,
         environment: Mapping[str, str],
     ) -> None:
-        self.role = role
-        self.node = node
-        self.log = log
+        super().__init__(role, node, log)
         command = [sys.executable, "-m", "experiments", "role", role]
         command += ["--topology", str(topology_file), "--node", str(node.index)]
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            self._log_start = os.fstat(descriptor).st_size
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -80,57 +74,16 @@ class RoleProcess:
             os.close(descriptor)
 
     @property
-    def endpoint(self) -> tuple[str, int]:
-        return self.node.endpoint(self.role)
-
-    @property
     def pid(self) -> int:
         return self._process.pid
 
-    @property
-    def title(self) -> str:
-        return f"{self.role} on node {self.node.index}"
-
-    def output(self) -> str:
-        """What this process has logged so far."""
-        with self.log.open("rb") as log:
-            log.seek(self._log_start)
-            return log.read().decode(errors="replace")
-
-    def running(self) -> bool:
-        return self._process.poll() is None
-
-    def late(self, seconds: float, awaited: object) -> ServerDied:
-        """The error for a process that runs but does not serve."""
-        return ServerDied(
-            f"{self.title} does not serve after {seconds:g} s of waiting for {awaited}; "
-            + self._log_end()
-        )
-
-    def death(self) -> ServerDied:
-        """The error for a process that has ended: how, and its log's last lines."""
-        how = exit_text(self._process.wait())
-        return ServerDied(f"{self.title} ended with {how}; {self._log_end()}")
-
-    def refusal(self) -> ServerDied | EnvironmentFault:
-        """The error for a process that has ended instead of starting to serve."""
-        status = self._process.wait()
-        lines = self._last_lines()
-        address, port = self.endpoint
-        if taken(address, port):
-            return EnvironmentFault(
-                f"port {port} of {address} is taken: the {self.title} cannot listen on it"
-            )
-        if status == USER_ERROR_STATUS and lines:
-            return EnvironmentFault(f"{self.title}: {lines[-1].removeprefix('error: ')}")
-        return self.death()
+    def status(self) -> int | None:
+        return self._process.poll()
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal the role itself; it tells its own children. Nothing happens if it has ended."""
         self._process.send_signal(number)
 
     def kill(self) -> None:
-        """End the role and all it started, at once. Nothing is left to reap."""
         if not self.running():  # its number may be somebody else's by now
             return
         # A database server gives every child a session of its own.
@@ -140,23 +93,6 @@ class RoleProcess:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
         self._process.wait()
-
-    def _last_lines(self) -> list[str]:
-        return self.output().strip().splitlines()[-LOG_LINES:]
-
-    def _log_end(self) -> str:
-        shown = "\n".join(f"  {line}" for line in self._last_lines()) or "  (nothing)"
-        return f"its log {self.log} ends with\n{shown}"
-
-
-def exit_text(status: int) -> str:
-    """How a process ended, from its return code: ``exit status 1``, ``signal SIGKILL``."""
-    if status >= 0:
-        return f"exit status {status}"
-    try:
-        return f"signal {signal.Signals(-status).name}"
-    except ValueError:
-        return f"signal {-status}"
 
 
 def leftovers(root: Path) -> list[psutil.Process]:

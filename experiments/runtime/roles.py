@@ -14,7 +14,7 @@ from experiments.errors import SpecError, UserError
 from experiments.lifetime import die_with_parent
 from experiments.paths import state
 from experiments.runtime import dask_roles, spark_roles
-from experiments.runtime.process import USER_ERROR_STATUS
+from experiments.runtime.started import USER_ERROR_STATUS
 from experiments.specs.secrets import Secrets
 from experiments.specs.topology import (
     COORDINATOR,
@@ -32,7 +32,7 @@ def command(arguments: Sequence[str]) -> int:
     """``role NAME --topology FILE --node I``: carry a role; the exit code.
 
     What the user can mend is one last line on stderr and
-    :data:`~experiments.runtime.process.USER_ERROR_STATUS`.
+    :data:`~experiments.runtime.started.USER_ERROR_STATUS`.
     """
     parser = argparse.ArgumentParser(prog="python -m experiments role", allow_abbrev=False)
     parser.add_argument("name", metavar="NAME", help=", ".join(ROLES))

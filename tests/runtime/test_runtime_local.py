@@ -22,7 +22,7 @@ import pytest
 from experiments.approaches.dask_client import connect, worker_name
 from experiments.errors import EnvironmentFault, ServerDied, SpecError
 from experiments.paths import CHECKOUT
-from experiments.runtime import local
+from experiments.runtime import local, started
 from experiments.runtime.local import LocalRuntime
 from experiments.runtime.process import leftovers
 from experiments.specs.secrets import Secrets
@@ -155,7 +155,7 @@ def test_what_a_user_can_mend_stays_one_line(runtime: LocalRuntime) -> None:
 def test_a_role_that_never_serves_is_named_and_stopped(
     runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "START_SECONDS", 1.0)
+    monkeypatch.setattr(started, "START_SECONDS", 1.0)
     topology = runtime.make_topology("late", 1, 1)
     with pytest.raises(
         ServerDied,
@@ -276,7 +276,7 @@ def test_a_scheduler_that_is_not_there_is_named(runtime: LocalRuntime) -> None:
 def test_stop_ends_what_does_not_listen_and_what_roles_started(
     runtime: LocalRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(started, "GRACE_SECONDS", 1.0)
     topology = runtime.make_topology("deaf", 2, 1)
     runtime.start(topology, [SCHEDULER, WORKER])
     client = connect(topology)

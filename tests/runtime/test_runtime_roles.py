@@ -14,7 +14,7 @@ from experiments.errors import SpecError
 from experiments.lifetime import SUPERVISOR_VARIABLE
 from experiments.paths import CHECKOUT
 from experiments.runtime import roles
-from experiments.runtime.process import USER_ERROR_STATUS
+from experiments.runtime.started import USER_ERROR_STATUS
 from experiments.specs.topology import ROLES, SCHEDULER, Node, Topology
 
 
