@@ -7,7 +7,7 @@ NumPy's ``searchsorted``, one value at a time, and its hash, a compiled one, cos
 Python's own of the same string. Murmur3 written in Python is a row of its own. Ours is measured up
 to the records that are kept, and up to the same dense rows.
 
-    python3 reproduce.py --benchmark criteo
+    python3 reproduce.py --benchmark criteo [--gigabytes 6]
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from experiments.datasets.criteo_lines import CriteoLines
 from experiments.datasets.criteo_logs import CriteoLogs
 from experiments.datasets.delimited import Origin
 from experiments.datasets.gzipped import open_gzip
+from experiments.datasets.ingest import ingest
 from experiments.datasets.slots import dense
+from experiments.datasets.source import SPLITS
 from experiments.datasets.text_windows import windows
 from experiments.paths import state
 
@@ -174,12 +176,48 @@ def pipeline(folder: Path, rows: int, repeat: int) -> Iterator[str]:
         )
 
 
+def grow(folder: Path, packed: int) -> None:
+    """Make days of so many bytes together: each is its first gzip member, again and again."""
+    days = sorted(folder.glob("day_*.gz"))
+    for path in days:
+        member = path.read_bytes()
+        with path.open("ab") as file:
+            while file.tell() < packed / len(days):
+                file.write(member)
+
+
+def memory(folder: Path, gigabytes: float) -> str:
+    """A line: the peak memory of making records from so much."""
+    logs = folder / "logs"
+    generate(logs, 200_000)
+    grow(logs, int(gigabytes * 1e9))
+    raw = CriteoLogs(logs, ENCODING, fraction=0.025, generated=True)
+    start = time.perf_counter()
+    done = ingest(raw, folder / "records")
+    taken, rows = time.perf_counter() - start, sum(map(done.manifest.rows, SPLITS))
+    return (
+        f"{raw.size() / 1e9:.1f} GB of days to {rows:,} records in {taken:.0f} s, "
+        f"peak memory {peak():.0f} MiB"
+    )
+
+
+def peak() -> float:
+    """MiB that this process had at most."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def main() -> None:
     """Run and print Markdown tables."""
     parser = argparse.ArgumentParser(prog="criteo", description=__doc__.partition("\n")[0])
     parser.add_argument("--rows", type=int, default=200_000, help="lines of each of three days")
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--gigabytes", type=float, help="measure memory instead, with such days")
     options = parser.parse_args()
+    if options.gigabytes:
+        state().root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="benchmark-criteo-", dir=state().root) as folder:
+            print(memory(Path(folder), options.gigabytes))
+        return
     print("| days to records | packed MB/s | text MB/s | text MB a processor second | records/s |")
     print("|---|---|---|---|---|")
     home = state().root
@@ -187,8 +225,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="benchmark-criteo-", dir=home) as folder:
         for row in pipeline(Path(folder, "logs"), options.rows, options.repeat):
             print(row)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\nPeak memory of the process up to here: {peak:.0f} MiB.\n")
+    print(f"\nPeak memory of the process up to here: {peak():.0f} MiB.\n")
     print("| encoding, one core | rows per second | over value by value |")
     print("|---|---|---|")
     for row in encoding(100_000, 2_000, options.repeat):
