@@ -17,6 +17,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(__file__).resolve().parent
 STATE_VARIABLE = "CEREBRO_DS_HOME"
 ARTIFACTS_VARIABLE = "CEREBRO_DS_ARTIFACTS"
+MADE_VARIABLE = "CEREBRO_DS_MADE"
+"""Folder of what is made from the checkout alone, in our images; else the state folder."""
 
 
 def state_root() -> Path:
@@ -68,9 +70,14 @@ class State:
         return self.root / "stores"
 
     @property
+    def made(self) -> Path:
+        """Where environments, server trees and snapshots of the code are."""
+        return Path(os.environ.get(MADE_VARIABLE) or self.root)
+
+    @property
     def environments(self) -> Path:
         """Python environments, each named by its locks; ``reproduce.py`` makes them."""
-        return self.root / "environments"
+        return self.made / "environments"
 
     def environment(self, name: str) -> Path:
         """The environment of these locks; a name of :data:`LOCKS`."""
@@ -79,12 +86,12 @@ class State:
     @property
     def servers(self) -> Path:
         """Relocated PostgreSQL server trees, one per revision of our extension."""
-        return self.root / "servers"
+        return self.made / "servers"
 
     @property
     def code(self) -> Path:
         """Snapshots of this package that the database servers import."""
-        return self.root / "code"
+        return self.made / "code"
 
     @property
     def pilot(self) -> Path:
