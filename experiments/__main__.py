@@ -1,8 +1,8 @@
 """``python -m experiments``: the commands of ``reproduce.py``, and the entry points of processes.
 
 ``role NAME --topology FILE --node I`` and ``drive RUN_FOLDER`` are what containers and local
-processes run, ``pagefile inspect FILE`` says what a database's file holds; everything else is the
-user's command line.
+processes run, ``hold`` and ``draw FIGURE SCALE RUN_FOLDER ...`` what only containers do, ``pagefile
+inspect FILE`` says what a database's file holds; everything else is the user's command line.
 """
 
 from __future__ import annotations
@@ -21,10 +21,19 @@ def main(arguments: list[str]) -> int:
         from experiments.runtime.roles import command
 
         return command(arguments[1:])
+    if arguments[:1] == ["hold"]:
+        from experiments.runtime.holder import hold
+
+        return hold(arguments[1:])
     if arguments[:1] == ["drive"]:
         from experiments.runner.command import drive_command
 
         return drive_command(arguments[1:])
+    if arguments[:1] == ["draw"]:
+        from experiments.cli.drawing import draw_command
+        from experiments.cli.main import reported
+
+        return reported(lambda: draw_command(arguments[1:]))
     if arguments[:1] == ["pagefile"]:
         from experiments.cli.main import reported
         from experiments.warehouse.pagefile.inspect import command as pagefile

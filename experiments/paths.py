@@ -94,6 +94,11 @@ class State:
         return self.made / "code"
 
     @property
+    def compiled(self) -> Path:
+        """What numba compiled in containers, whose own files cannot be written."""
+        return self.root / "compiled"
+
+    @property
     def pilot(self) -> Path:
         """What ``--pilot`` has measured of this machine."""
         return self.root / "this-device.json"
