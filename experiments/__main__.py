@@ -1,8 +1,9 @@
 """``python -m experiments``: the commands of ``reproduce.py``, and the entry points of processes.
 
 ``role NAME --topology FILE --node I`` and ``drive RUN_FOLDER`` are what containers and local
-processes run, ``hold`` and ``draw FIGURE SCALE RUN_FOLDER ...`` what only containers do, ``pagefile
-inspect FILE`` says what a database's file holds; everything else is the user's command line.
+processes run, ``hold`` and ``draw FIGURE SCALE RUN_FOLDER ...`` what only containers do, ``images``
+is ``images/build``, ``pagefile inspect FILE`` says what a database's file holds; everything else is
+the user's command line.
 """
 
 from __future__ import annotations
@@ -39,6 +40,11 @@ def main(arguments: list[str]) -> int:
         from experiments.warehouse.pagefile.inspect import command as pagefile
 
         return reported(lambda: pagefile(arguments[1:]))
+    if arguments[:1] == ["images"]:
+        from experiments.cli.images import command as images
+        from experiments.cli.main import reported
+
+        return reported(lambda: images(arguments[1:]))
     from experiments.cli.main import main as cli
 
     return cli(arguments)

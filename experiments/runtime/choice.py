@@ -35,19 +35,17 @@ def choose(wanted: str, say: Say, *, spark_master: str = "") -> str:
     if wanted == LOCAL:
         return LOCAL
     if spark_master:
-        reason = (
-            "the network of a run's containers has no way out to a Spark cluster that exists"
-        )
+        reason = "the network of a run's containers has no way out to a Spark cluster that exists"
         if wanted == DOCKER:
             raise SpecError(f"--spark-master: {reason}; use --runtime local")
-        say(f"runtime local: {reason}")
+        say(f"everything runs as processes of this machine: {reason}")
         return LOCAL
     try:
         engine.connect().close()
     except EnvironmentFault as fault:
         if wanted == DOCKER:
-            raise
-        say(f"runtime local: {fault}".replace(f", {engine.INSTEAD}", ""))
+            raise EnvironmentFault(f"{fault}, or use --runtime {LOCAL}") from None
+        say(f"everything runs as processes of this machine: {fault}")
         return LOCAL
     return DOCKER
 

@@ -109,7 +109,7 @@ class DockerRuntime:
     ) -> Topology:
         """Plan a cluster of ``workers`` nodes and make its network."""
         self.claim()
-        with told("the cluster's network cannot be made"):
+        with told("it made the network of a cluster"):
             network = self._make_network()
         nodes = []
         for index in range(workers):
@@ -224,7 +224,7 @@ class DockerRuntime:
         owner, group = self._definitions.user.split(":")
         node.data.mkdir(exist_ok=True)
         own(node.data)
-        with told(f"node {node.index} cannot be made"):
+        with told(f"it made node {node.index}"):
             sweep.remove_container(self._client, self._definitions.name(HOLDER, node.index))
             self._client.volumes.create(
                 volume,
@@ -274,7 +274,7 @@ class DockerRuntime:
 
     def _run(self, definition: Mapping[str, Any], start: Callable[[Any], Started]) -> Started:
         """Make a container in place of one of the same name, and start it."""
-        with told(f"{definition['name']} cannot be started"):
+        with told(f"it started {definition['name']}"):
             sweep.remove_container(self._client, definition["name"])
             return start(self._client.containers.create(**definition))
 

@@ -47,7 +47,7 @@ def run(
     }
     with tempfile.NamedTemporaryFile(prefix="cerebro-ds-") as said:
         try:
-            with told(f"{name} cannot be started"):
+            with told(f"it started {name}"):
                 running = FollowedContainer(client.containers.create(**definition), Path(said.name))
             status = None
             while status is None:

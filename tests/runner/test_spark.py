@@ -14,8 +14,7 @@ import pytest
 from experiments import java
 from experiments.cli.main import main
 from experiments.errors import EnvironmentFault, SpecError
-from experiments.runner import spark
-from experiments.runner import needs
+from experiments.runner import needs, spark
 from experiments.runner.execute import execute
 from experiments.runner.plan import plan, planned
 from experiments.runtime.local import LocalRuntime
