@@ -20,7 +20,14 @@ from typing import Any, Self, TypeVar
 
 from experiments.errors import ServerDied
 from experiments.models.frameworks import DETERMINISTIC_VARIABLE
-from experiments.paths import ARTIFACTS_VARIABLE, STATE_VARIABLE, Artifacts, RunFolder, state
+from experiments.paths import (
+    ARTIFACTS_VARIABLE,
+    COMPILED_VARIABLE,
+    STATE_VARIABLE,
+    Artifacts,
+    RunFolder,
+    state,
+)
 from experiments.runtime import sweep
 from experiments.runtime.containers import ContainerDriver, ContainerRole, HeldNode
 from experiments.runtime.definitions import (
@@ -311,7 +318,7 @@ def environment() -> dict[str, str]:
     told = {
         STATE_VARIABLE: str(state().root),
         ARTIFACTS_VARIABLE: str(Artifacts().root),
-        "NUMBA_CACHE_DIR": str(state().compiled),
+        COMPILED_VARIABLE: str(state().compiled),
     }
     if value := os.environ.get(DETERMINISTIC_VARIABLE):
         told[DETERMINISTIC_VARIABLE] = value
