@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import compileall
 import os
+import py_compile
 from pathlib import Path
 
 from experiments.cli.environment import Environment
@@ -32,7 +33,7 @@ def main() -> None:
 
 def _compile(folder: Path) -> None:
     """So that no process has to, of which none may write here."""
-    mode = compileall.PycInvalidationMode.UNCHECKED_HASH  # type: ignore[attr-defined]
+    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
     compileall.compile_dir(str(folder), quiet=2, invalidation_mode=mode)
 
 
