@@ -138,14 +138,15 @@ def alone(say: Say) -> Iterator[None]:
 
 
 def labels(image: str) -> dict[str, str]:
-    """What an image says of itself."""
+    """What an image says of itself; of ``base`` only what its name follows from."""
+    base = image == names.BASE
     return {
         names.OURS_LABEL: "1",
         names.TITLE_LABEL: f"{names.REPOSITORY}/{image}",
-        "org.opencontainers.image.version": __version__,
+        "org.opencontainers.image.version": names.tag(image) if base else __version__,
         names.REVISION_LABEL: names.tag(image),
         "org.opencontainers.image.licenses": "Apache-2.0",
-        names.LOCKS_LABEL: names.locks_digest(),
+        names.LOCKS_LABEL: names.locks_digest(names.base_locks() if base else names.locks()),
         names.TORCH_LABEL: names.torch_build(),
     }
 
@@ -153,18 +154,15 @@ def labels(image: str) -> dict[str, str]:
 def context(image: str) -> io.BytesIO:
     """What an image is built from, as a tar archive that depends on nothing but its contents."""
     files: dict[str, bytes] = {"Dockerfile": names.recipes()[image]}
+    locks: Mapping[str, bytes] = {}
     if image == names.BASE:
         locks = names.base_locks()
-        found = sources()
-        files["apt/sources.list.d/debian.sources"] = apt_sources(found).encode()
-        if not found:
-            del files["apt/sources.list.d/debian.sources"]
+        if found := sources():
+            files["apt/sources.list.d/debian.sources"] = apt_sources(found).encode()
     else:
-        package = (
-            {lock.name for lock in LOCKS[PACKAGE_ENVIRONMENT]} if image == "experiment" else ()
-        )
-        locks = {name: names.bundle()[f"images/locks/{name}"] for name in package}
         files |= {f"bundle/{name}": content for name, content in names.bundle().items()}
+    if image == "experiment":
+        locks = {lock.name: names.locks()[lock.name] for lock in LOCKS[PACKAGE_ENVIRONMENT]}
     files |= {f"locks/{name}": lock for name, lock in locks.items()}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
