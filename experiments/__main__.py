@@ -1,8 +1,8 @@
 """``python -m experiments``: the commands of ``reproduce.py``, and the entry points of processes.
 
 ``role NAME --topology FILE --node I`` and ``drive RUN_FOLDER`` are what containers and local
-processes run, ``pagefile inspect FILE`` says what a database's file holds; everything else is the
-user's command line.
+processes run, ``gpus`` says which GPUs there are, ``pagefile inspect FILE`` what a database's file
+holds; everything else is the user's command line.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ def main(arguments: list[str]) -> int:
         from experiments.runner.command import drive_command
 
         return drive_command(arguments[1:])
+    if arguments[:1] == ["gpus"]:
+        from experiments.runtime.gpus import command as gpus
+
+        return gpus(arguments[1:])
     if arguments[:1] == ["pagefile"]:
         from experiments.cli.main import reported
         from experiments.warehouse.pagefile.inspect import command as pagefile

@@ -9,22 +9,30 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from experiments import datasets
+from experiments import datasets, nvidia
 from experiments.cli import environment, machine
 from experiments.errors import EnvironmentFault
 from experiments.paths import ARTIFACTS_VARIABLE, STATE_VARIABLE, Artifacts, state
 from experiments.runner.execute import check_machine
 from experiments.runner.plan import PlannedRun
+from experiments.runtime import gpus
 from experiments.specs.load import approaches
 
 
-def check(runs: Sequence[PlannedRun]) -> None:
+def check(runs: Sequence[PlannedRun], segments: str) -> list[str]:
     """Raise :class:`~experiments.errors.UserError` for the first thing that is not as it must be.
 
     Parameters
     ----------
     runs : those that are to be carried out.
+    segments : which nodes take part.
+
+    Returns
+    -------
+    Lines that say what the runs will train on.
     """
+    found = nvidia.find()
+    gpus.check_segments(segments, found)
     here = state()
     problem = machine.closed_problem(here.root, STATE_VARIABLE)
     for folder in (here.root, here.datasets, here.clusters, here.stores):
@@ -41,6 +49,8 @@ def check(runs: Sequence[PlannedRun]) -> None:
                 )
         datasets.check(run.spec.dataset, run.spec.workers, run.spec.seed)
     check_machine([run.spec for run in runs])
+    sizes = sorted({run.spec.workers for run in runs if run.spec.emulation is None})
+    return list(dict.fromkeys(line for size in sizes for line in gpus.remarks(found, size)))
 
 
 def make_environments(runs: Sequence[PlannedRun], *, quiet: bool) -> None:

@@ -23,12 +23,13 @@ from experiments.paths import STATE_VARIABLE, RunFolder, state
 from experiments.runner import spark
 from experiments.runner.plan import PlannedRun
 from experiments.runner.supervise import Supervisor
+from experiments.runtime import gpus
 from experiments.runtime.base import Driver, Runtime
 from experiments.runtime.local import LocalRuntime
 from experiments.runtime.started import USER_ERROR_STATUS, exit_text
 from experiments.specs.load import approaches
 from experiments.specs.model import RunSpec
-from experiments.specs.topology import CACHE_BYTES
+from experiments.specs.topology import CACHE_BYTES, Topology
 from experiments.telemetry.journal import Event, Journal, Tail
 
 WORKER_BYTES = 900 * 2**20
@@ -106,7 +107,6 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
         elif folder.result.exists():
             return  # another process has finished it since it was planned
         folder.root.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder.run, json.dumps(_record(run), indent=1))
         if Trait.PACKAGE in approach.traits and folder.journal.exists():
             # It cannot go on: the run begins again, and its journal says so.
             number = len(folder.earlier) + 1
@@ -117,6 +117,7 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
         cache = CACHE_BYTES if run.spec.protocol.caches else 0
         topology = runtime.make_topology(run.name, run.spec.workers, threads, cache_bytes=cache)
         runtime.share(stores)
+        write_atomically(folder.run, json.dumps(_record(run, topology), indent=1))
         topology.write(folder.topology)
         with Journal(folder.restarts, run.name) as restarts:
             supervisor = Supervisor(runtime, topology, roles, restarts)
@@ -173,7 +174,7 @@ def _end(driver: Driver) -> None:
         driver.kill()
 
 
-def _record(run: PlannedRun) -> dict[str, object]:
+def _record(run: PlannedRun, topology: Topology) -> dict[str, object]:
     """``run.json``: what, where, with which versions."""
     return {
         "run": run.name,
@@ -186,6 +187,7 @@ def _record(run: PlannedRun) -> dict[str, object]:
             "processor": platform.machine(),
             "cores": os.cpu_count(),
             "memory_bytes": psutil.virtual_memory().total,
+            "devices": gpus.devices(topology),
         },
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
