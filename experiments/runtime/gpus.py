@@ -126,10 +126,10 @@ def remarks(found: Found, nodes: int) -> list[str]:
     count = len(found.gpus)
     if nodes > count:
         most = -(-nodes // count)
-        share = f"{fraction(most):.2g} of its memory"
-        each = "on each" if nodes % count == 0 else "at most on one"
+        upto = "" if nodes % count == 0 else "up to "
         lines.append(
-            f"warning: {nodes} workers share {_gpus(count)}, {most} {each}, with {share} for each"
+            f"warning: {nodes} workers share {_gpus(count)}: {upto}{most} on one, each with "
+            f"{fraction(most):.2g} of its memory"
         )
     elif nodes < count:
         lines.append(f"{count - nodes} of {_gpus(count)} stay idle: --workers is {nodes}")

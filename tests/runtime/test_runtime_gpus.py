@@ -169,12 +169,12 @@ def test_each_node_gets_one_while_they_last(
         (
             Found(tuple(listed(2))),
             8,
-            ["warning: 8 workers share 2 GPUs, 4 on each, with 0.23 of its memory for each"],
+            ["warning: 8 workers share 2 GPUs: 4 on one, each with 0.23 of its memory"],
         ),
         (
             Found(tuple(listed(3))),
             8,
-            ["warning: 8 workers share 3 GPUs, 3 at most on one, with 0.3 of its memory for each"],
+            ["warning: 8 workers share 3 GPUs: up to 3 on one, each with 0.3 of its memory"],
         ),
     ],
 )
