@@ -115,6 +115,12 @@ class Definitions:
         made = self._inside(role, node, binds, command)
         made["environment"] |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         made["environment"][ENDPOINT_VARIABLE] = f"{address}:{port}"
+        if node.gpu is not None and role in EVERY_NODE_ROLES:
+            from docker.types import DeviceRequest
+
+            # "utility" brings the library that a role asks for its GPU.
+            wanted = [["gpu", "utility"]]
+            made["device_requests"] = [DeviceRequest(device_ids=[node.gpu], capabilities=wanted)]
         return made
 
     def driver(self, node: Node, binds: Iterable[Bind], folder: Path) -> dict[str, Any]:

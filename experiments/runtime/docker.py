@@ -18,6 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from experiments import nvidia
 from experiments.errors import ServerDied
 from experiments.models.frameworks import DETERMINISTIC_VARIABLE
 from experiments.paths import (
@@ -28,7 +29,7 @@ from experiments.paths import (
     RunFolder,
     state,
 )
-from experiments.runtime import sweep
+from experiments.runtime import gpus, sweep
 from experiments.runtime.containers import ContainerDriver, ContainerRole, HeldNode
 from experiments.runtime.definitions import (
     HOLDER,
@@ -119,10 +120,10 @@ class DockerRuntime:
         with told("it made the network of a cluster"):
             network = self._make_network()
         nodes = []
-        for index in range(workers):
+        for index, given in enumerate(gpus.assign(nvidia.find().gpus, workers)):
             ports = {role: FIRST_PORT + ROLES.index(role) for role in roles_of_node(index)}
             address = str(network.network_address + _FIRST_HOST + index)
-            nodes.append(Node(index, address, self.root / f"node-{index}", ports))
+            nodes.append(Node(index, address, self.root / f"node-{index}", ports, given))
         make_secrets(self.root / "secrets", [node.address for node in nodes])
         return Topology(name, SECRETS, threads, tuple(nodes), None, cache_bytes)
 

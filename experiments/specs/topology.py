@@ -29,6 +29,13 @@ EVERY_NODE_ROLES = (SEGMENT, WORKER, SPARK_WORKER)
 ROLES = (*FIRST_NODE_ROLES, *EVERY_NODE_ROLES)
 """All roles, those that others connect to first."""
 
+ALL_SEGMENTS, GPU_SEGMENTS = "all", "gpu"
+SEGMENTS_TO_USE = (ALL_SEGMENTS, GPU_SEGMENTS)
+"""Which nodes of a cluster take part: every one, or those that have a GPU."""
+
+GPU_PREFIXES = ("GPU-", "MIG-")
+"""How the UUID of a GPU, and of an instance of one, begins."""
+
 CACHE_BYTES = 2**30
 CACHE_BYTES_VARIABLE = "CEREBRO_DS_CACHE_BYTES"
 THREAD_VARIABLES = (
@@ -56,12 +63,19 @@ class Node:
     address : IP address or host name that its roles listen on, and nothing else.
     data : absolute folder of its servers' files; no other node uses it.
     ports : role to TCP port.
+    gpus : UUIDs of the GPUs it was given. Another node of the same machine may have them too.
     """
 
     index: int
     address: str
     data: Path
     ports: Mapping[str, int]
+    gpus: tuple[str, ...] = ()
+
+    @property
+    def gpu(self) -> str | None:
+        """The one of its GPUs that it trains on; None where it trains on its CPU."""
+        return self.gpus[0] if self.gpus else None
 
     def endpoint(self, role: str) -> tuple[str, int]:
         """Address and port of a role on this node."""
@@ -73,6 +87,7 @@ class Node:
             "address": self.address,
             "data": str(self.data),
             "ports": dict(self.ports),
+            "gpus": list(self.gpus),
         }
 
 
@@ -130,6 +145,10 @@ class Topology:
         """Address of a worker as Dask writes it."""
         address, port = self.nodes[index].endpoint(WORKER)
         return f"tls://{address}:{port}"
+
+    def sharing(self, node: Node) -> int:
+        """How many nodes train on the GPU of one, itself included."""
+        return sum(each.gpu == node.gpu for each in self.nodes)
 
     def nodes_of(self, role: str) -> tuple[Node, ...]:
         """Nodes that carry ``role``."""
@@ -193,7 +212,11 @@ def _node(fields: Fields, index: int) -> Node:
         address=fields.text("address"),
         data=fields.folder("data"),
         ports={role: ports.number(role, low=1, high=65535) for role in roles_of_node(index)},
+        gpus=fields.texts("gpus"),
     )
+    for uuid in node.gpus:
+        if not uuid.startswith(GPU_PREFIXES):
+            raise fields.error("gpus", f"expected a UUID as of nvidia-smi -L, found {uuid!r}")
     ports.finish()
     fields.finish()
     return node

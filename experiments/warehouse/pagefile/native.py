@@ -1,8 +1,8 @@
 """Compiled Python: what a page is made of, read at the speed of memory.
 
 Compiled code is kept beside the source, or in ``$CEREBRO_DS_COMPILED``, under a name that changes
-with any source of this folder: numba itself would not notice that a function which another one calls
-has changed.
+with any source of this folder: numba itself would not notice that a function which another one
+calls has changed.
 """
 
 from __future__ import annotations
