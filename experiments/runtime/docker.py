@@ -175,7 +175,8 @@ class DockerRuntime:
                 self._driver.kill()
         finally:
             self._driver = None
-            self._held.clear()
+            while self._held:
+                self._held.popitem()[1].let_go()
             if purge and self.root.exists():
                 self.claim()
             if self._lock.held:
@@ -226,8 +227,12 @@ class DockerRuntime:
 
     def _hold(self, topology: Topology, node: Node) -> None:
         """See to it that a node's holder runs and has topology and secrets."""
-        if node.index in self._held and self._held[node.index].running():
-            return
+        held = self._held.pop(node.index, None)
+        if held is not None:
+            if held.running():
+                self._held[node.index] = held
+                return
+            held.let_go()
         volume = self._definitions.run_volume(node.index)
         owner, group = self._definitions.user.split(":")
         node.data.mkdir(exist_ok=True)
