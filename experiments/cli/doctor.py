@@ -165,7 +165,20 @@ def _docker() -> Check:
         return Check("Docker", "warn", f"no permission on {DOCKER_SOCKET}", fallback)
     except OSError:
         return Check("Docker", "warn", "no engine answers", fallback)
-    return Check("Docker", "ok", f"engine {version} answers".replace("  ", " "))
+    told = f"engine {version} answers".replace("  ", " ")
+    return Check("Docker", "ok", f"{told}; {_images()}" if version else told)
+
+
+def _images() -> str:
+    from contextlib import closing
+
+    from experiments.runtime import engine, images
+
+    with closing(engine.connect()) as client:
+        lacking = images.missing(client, images.IMAGES)
+    if lacking:
+        return f"its images of this checkout lack {', '.join(lacking)} (made when run)"
+    return "it has the images of this checkout"
 
 
 def _docker_version() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def connect(url: str = "") -> Any:
     place = url or os.environ.get(VARIABLE) or f"unix://{SOCKET}"
     client = None
     try:
+        _knock(place)
         if url:
             client = docker.DockerClient(base_url=url, timeout=_ANSWER_SECONDS, use_ssh_client=True)
         else:
@@ -63,6 +65,15 @@ def connect(url: str = "") -> Any:
         )
     client.api.timeout = _CALL_SECONDS
     return client
+
+
+def _knock(place: str) -> None:
+    """Connect to an engine behind a socket, which the SDK leaves open where it cannot."""
+    scheme, _, path = place.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_ANSWER_SECONDS)
+            knocking.connect(path)
 
 
 def is_local(client: Any) -> bool:
