@@ -63,6 +63,6 @@ def test_the_plan_names_runs_as_they_would_be_carried_out(
 ) -> None:
     command = ["--plan", "--experiment", "breakdown", "--scale", "smoke", "--json"]
     assert main([*command, "--runtime", "docker"]) == 0
-    names = [run["name"] for run in json.loads(capsys.readouterr().out)]
+    names = [run["run"] for run in json.loads(capsys.readouterr().out)]
     assert names
     assert all("-docker-" in name for name in names)
