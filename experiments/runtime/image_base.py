@@ -26,17 +26,14 @@ DEBIAN = f"{REPOSITORY}/debian:{SUITE}"
 SOURCES = Path("/etc/apt")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-LEAN = "".join(
-    f"path-exclude /usr/share/{what}/*\n" for what in ("doc", "man", "info", "locale", "lintian")
+_SWEEP = (
+    "var/cache/apt",
+    "var/lib/apt/lists",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
 )
-"""For dpkg: what no container reads."""
-_SETTINGS = {
-    "etc/dpkg/dpkg.cfg.d/cerebro-ds": LEAN + "path-include /usr/share/doc/*/copyright\n",
-    # As in the Debian that is pulled: no layer keeps packages, or indexes of them.
-    "etc/apt/apt.conf.d/cerebro-ds": 'APT::Keep-Downloaded-Packages "false";\n'
-    'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n',
-}
-_SWEEP = ("var/cache/apt", "var/lib/apt/lists", "usr/share/man", "usr/share/locale")
+"""Folders that are emptied before the import; ``images/base`` keeps them so."""
 
 Say = Callable[[str], None]
 
@@ -161,14 +158,11 @@ def _sweep(root: Path) -> None:
     for name in _SWEEP:
         shutil.rmtree(root / name, ignore_errors=True)
         (root / name).mkdir(parents=True)
-    (root / "usr/share/man/man1").mkdir()  # Java's package makes links there
     (root / "var/lib/apt/lists/partial").mkdir()
     (root / "var/cache/apt/archives/partial").mkdir(parents=True)
     for log in (root / "var/log").glob("*.log"):
         log.unlink()
     (root / "etc/machine-id").write_bytes(b"")
-    for name, text in _SETTINGS.items():
-        (root / name).write_text(text, encoding="ascii")
 
 
 def _import(client: Any, root: Path) -> None:
