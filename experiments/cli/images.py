@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -77,9 +78,14 @@ def command(arguments: Sequence[str]) -> int:
     for image in images:
         if image not in known:
             raise SpecError(f"no image is called {image!r}: there are {', '.join(known)}")
+    signal.signal(signal.SIGTERM, _interrupted)
     with _Ticking(Progress(options.quiet)) as progress:
         _carry_out(options, images, progress)
     return 0
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 class _Ticking:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,20 +33,29 @@ def connect(url: str = "") -> Any:
     """
     place = url or os.environ.get(VARIABLE) or f"unix://{SOCKET}"
     try:
+        _knock(place)
         if url:
             return docker.DockerClient(base_url=url, timeout=_SECONDS, use_ssh_client=True)
-        return docker.from_env(timeout=_SECONDS)
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
-        causes = repr(error)
-        if "PermissionError" in causes:
-            raise EnvironmentFault(
-                f"this user may not use the Docker engine at {place}: sudo usermod -aG docker "
-                "$USER and log in again, or run the command as root"
-            ) from None
+        return docker.from_env(timeout=_SECONDS, use_ssh_client=True)
+    except PermissionError:
+        raise EnvironmentFault(
+            f"this user may not use the Docker engine at {place}: sudo usermod -aG docker $USER "
+            "and log in again, or run the command as root"
+        ) from None
+    except (docker.errors.DockerException, requests.RequestException, OSError):
         raise EnvironmentFault(
             f"no Docker engine answers at {place}: start it (sudo systemctl start docker; to "
             f"install one: sudo apt-get install docker.io), or set {VARIABLE}"
         ) from None
+
+
+def _knock(place: str) -> None:
+    """Connect to a local engine's socket, whose refusals the SDK hides in texts."""
+    scheme, _, path = place.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_SECONDS)
+            knocking.connect(path)
 
 
 def is_local(client: Any) -> bool:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -126,6 +127,7 @@ class _Fetch:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                start_new_session=True,
             )
         told = time.monotonic()
         try:
@@ -137,8 +139,9 @@ class _Fetch:
                     said = log.read_text(encoding="utf-8", errors="replace")
                     self._say(f"{self._title}: {len(re.findall('(?m)^Collecting ', said))} so far")
         finally:
-            child.kill()
-            child.wait()
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
 
 
 def _environment() -> dict[str, str]:
