@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import requests
 
 from experiments.errors import EnvironmentFault
 from experiments.runtime.image_names import OURS_LABEL, REPOSITORY
@@ -26,6 +27,8 @@ DEBIAN = f"{REPOSITORY}/debian:{SUITE}"
 SOURCES = Path("/etc/apt")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
+_PULL_SECONDS = 20
+"""Without a word from a registry, after which none answers."""
 _SWEEP = (
     "var/cache/apt",
     "var/lib/apt/lists",
@@ -109,14 +112,23 @@ def ensure_debian(client: Any, proxy: str, say: Say) -> str:
         return str(client.api.inspect_image(DEBIAN)["Id"])
     except docker.errors.ImageNotFound:
         pass
-    try:
-        say(f"Pulling {PULLED}")
-        client.images.pull(PULLED).tag(DEBIAN)
-        client.api.remove_image(PULLED, noprune=True)
-    except docker.errors.APIError:
+    say(f"Pulling {PULLED}")
+    if not _pulled(client):
         say("No registry answers: making Debian with debootstrap")
         _bootstrap(client, proxy)
     return str(client.api.inspect_image(DEBIAN)["Id"])
+
+
+def _pulled(client: Any) -> bool:
+    patience, client.api.timeout = client.api.timeout, _PULL_SECONDS
+    try:
+        client.images.pull(PULLED).tag(DEBIAN)
+        client.api.remove_image(PULLED, noprune=True)
+    except (docker.errors.APIError, requests.RequestException):
+        return False
+    finally:
+        client.api.timeout = patience
+    return True
 
 
 def _bootstrap(client: Any, proxy: str) -> None:

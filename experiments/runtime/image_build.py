@@ -27,9 +27,9 @@ from experiments.runtime.image_relay import relay
 from experiments.runtime.image_wheels import wheels
 
 BYTES: Mapping[str, int] = {
-    "base": 5_000_000_000,
-    "segment": 600_000_000,
-    "spark": 400_000_000,
+    "base": 5_500_000_000,
+    "segment": 400_000_000,
+    "spark": 300_000_000,
     "worker": 100_000_000,
     "experiment": 3_000_000_000,
     "greenplum": 2_000_000_000,

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import docker
+import pytest
+import requests
+
+from experiments.runtime import image_base
 from experiments.runtime.image_base import Source, apt_sources, sources
 
 ONE_LINE = """
@@ -69,3 +75,43 @@ def test_another_system_has_none(tmp_path: Path) -> None:
     security = "deb http://mirror.example/debian-security bookworm-security main\n"
     assert sources(folder(tmp_path, a_list=other + security)) == []
     assert sources(tmp_path / "nowhere") == []
+
+
+class Registry:
+    """An engine without Debian, whose registry does not answer."""
+
+    def __init__(self, refusal: Exception) -> None:
+        self.api = self.images = self
+        self.refusal, self.timeout, self.made = refusal, 60, False
+        self.asked: list[tuple[str, int]] = []
+
+    def inspect_image(self, name: str) -> dict[str, str]:
+        if not self.made:
+            raise docker.errors.ImageNotFound("no such image")
+        return {"Id": "sha256:debian"}
+
+    def pull(self, name: str) -> None:
+        self.asked.append((name, self.timeout))
+        raise self.refusal
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [docker.errors.APIError("no such host"), requests.ReadTimeout("nobody answers")],
+)
+def test_where_no_registry_answers_debian_is_made_once(
+    refusal: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, said = Registry(refusal), list[str]()
+
+    def bootstrap(client: Any, proxy: str) -> None:
+        client.made = True
+
+    monkeypatch.setattr(image_base, "_bootstrap", bootstrap)
+    for _ in range(2):
+        assert (
+            image_base.ensure_debian(client, "http://127.0.0.1:1", said.append) == "sha256:debian"
+        )
+    assert client.asked == [("debian:bookworm-slim", 20)]
+    assert client.timeout == 60
+    assert said[-1] == "No registry answers: making Debian with debootstrap"

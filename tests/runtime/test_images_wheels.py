@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -84,8 +86,23 @@ def test_cuda_comes_with_a_torch_that_asks_for_it(locks: Locks) -> None:
     assert locks.said == []
 
 
+def test_a_build_without_cuda_is_not_taken_for_one_with(locks: Locks) -> None:
+    cuda = locks.entry("nvidia_cudnn").replace("nvidia_cudnn", "nvidia-cudnn")
+    locks.write(locks.entry("torch"), cuda)
+    with pytest.raises(EnvironmentFault, match="pip takes a build of torch without CUDA: unset"):
+        locks.fetch("cuda")
+
+
 def test_where_no_cpu_build_is_offered_the_registrys_is_taken(locks: Locks) -> None:
     locks.write(f"torch==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
     with pytest.raises(EnvironmentFault):  # there is no registry here
         locks.fetch()
     assert locks.said == ["pip is offered no CPU build of torch: taking the registry's, with CUDA"]
+
+
+def test_too_little_room_is_told_before_anything_is_fetched(
+    locks: Locks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
+    with pytest.raises(EnvironmentFault, match=r"1\.0 GB are free in .*/wheels.*CEREBRO_DS_HOME"):
+        locks.fetch()
