@@ -42,17 +42,16 @@ def connect(url: str = "") -> Any:
         if url:
             client = docker.DockerClient(base_url=url, timeout=_ANSWER_SECONDS, use_ssh_client=True)
         else:
-            client = docker.from_env(timeout=_ANSWER_SECONDS)
+            client = docker.from_env(timeout=_ANSWER_SECONDS, use_ssh_client=True)
         speaks = str(client.version()["ApiVersion"])
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+    except PermissionError:
+        raise EnvironmentFault(
+            f"this user may not use the Docker engine at {place}: sudo usermod -aG docker $USER "
+            "and log in again, or run the command as root"
+        ) from None
+    except (docker.errors.DockerException, requests.RequestException, OSError):
         if client is not None:
             client.close()
-        causes = repr(error)
-        if "PermissionError" in causes:
-            raise EnvironmentFault(
-                f"this user may not use the Docker engine at {place}: sudo usermod -aG docker "
-                "$USER and log in again, or run the command as root"
-            ) from None
         raise EnvironmentFault(
             f"no Docker engine answers at {place}: start it (sudo systemctl start docker; to "
             f"install one: sudo apt-get install docker.io), or set {VARIABLE}"

@@ -27,9 +27,9 @@ from experiments.runtime.image_relay import relay
 from experiments.runtime.image_wheels import wheels
 
 BYTES: Mapping[str, int] = {
-    "base": 5_000_000_000,
-    "segment": 600_000_000,
-    "spark": 400_000_000,
+    "base": 5_500_000_000,
+    "segment": 400_000_000,
+    "spark": 300_000_000,
     "worker": 100_000_000,
     "experiment": 3_000_000_000,
     "greenplum": 2_000_000_000,
@@ -39,6 +39,12 @@ CUDA_BYTES = 8_000_000_000
 """What ``base`` needs on top with CUDA's."""
 
 Say = Callable[[str], None]
+
+_ERROR = re.compile(
+    r"^E: |^ERROR: |^error: |^\w+(Error|Fault): |: Depends: .* but |error while loading shared"
+)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Docker colours what a step says on its standard error."""
 
 
 def build(client: Any, images: Sequence[str], say: Say) -> None:
@@ -201,7 +207,7 @@ def _follow(stream: Iterator[Mapping[str, Any]], image: str, say: Say) -> None:
     log = state().images / f"{image}.log"
     said: list[str] = []
     for message in stream:
-        text = str(message.get("stream", ""))
+        text = _COLOURS.sub("", str(message.get("stream", "")))
         said.append(text)
         step = re.match(r"Step (\d+)/(\d+) : (.{1,60})", text)
         if step:
@@ -217,5 +223,5 @@ def _reason(said: str, image: str, log: str) -> str:
     rows = [row.strip() for row in said.splitlines() if row.strip()]
     if any("no space left" in row.lower() for row in rows[-20:]):
         return f"the Docker engine's disk is full while it built {image}: make room (log: {log})"
-    named = [row for row in rows if re.match(r"E: |ERROR: |error: |\w+Error: |\w+Fault: ", row)]
-    return f"{image} could not be built: {(named or rows)[-1]} (log: {log})"
+    told = next((row for row in rows if _ERROR.search(row)), rows[-1] if rows else "no output")
+    return f"{image} could not be built: {told} (log: {log})"
