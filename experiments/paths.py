@@ -193,10 +193,11 @@ class RunFolder:
 
 
 _LOCKS = CHECKOUT / "images" / "locks"
-MAIN_ENVIRONMENT, PACKAGE_ENVIRONMENT = "main", "cerebro-dl"
+MAIN_ENVIRONMENT, PACKAGE_ENVIRONMENT, ANSIBLE_ENVIRONMENT = "main", "cerebro-dl", "ansible"
 LOCKS: Mapping[str, tuple[Path, ...]] = {
     MAIN_ENVIRONMENT: (_LOCKS / "main.txt", _LOCKS / "torch-cuda.txt"),
     PACKAGE_ENVIRONMENT: (_LOCKS / "cerebro-dl.txt",),
+    ANSIBLE_ENVIRONMENT: (_LOCKS / "ansible.txt",),
 }
 """The locks of every environment, the one that is always needed first."""
 COMPLETE = "complete.json"
