@@ -43,6 +43,21 @@ class Fields:
             return None
         return self.text(name)
 
+    def text_or_empty(self, name: str) -> str:
+        """A text; empty where the field is missing."""
+        if self._rest.get(name, "") == "":
+            self._rest.pop(name, None)
+            return ""
+        return self.text(name)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of different texts; empty where the field is missing."""
+        value = self._take(name, [])
+        whole = isinstance(value, list) and all(isinstance(each, str) and each for each in value)
+        if not whole or len({*value}) < len(value):
+            raise self.error(name, f"expected a list of different texts, found {value!r}")
+        return tuple(value)
+
     def folder(self, name: str) -> Path:
         path = Path(self.text(name))
         if not path.is_absolute() or "\0" in str(path):

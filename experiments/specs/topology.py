@@ -29,6 +29,9 @@ EVERY_NODE_ROLES = (SEGMENT, WORKER, SPARK_WORKER)
 ROLES = (*FIRST_NODE_ROLES, *EVERY_NODE_ROLES)
 """All roles, those that others connect to first."""
 
+GPU_PREFIXES = ("GPU-", "MIG-")
+"""How the UUID of a GPU, and of an instance of one, begins."""
+
 CACHE_BYTES = 2**30
 CACHE_BYTES_VARIABLE = "CEREBRO_DS_CACHE_BYTES"
 THREAD_VARIABLES = (
@@ -56,12 +59,17 @@ class Node:
     address : IP address or host name that its roles listen on, and nothing else.
     data : absolute folder of its servers' files; no other node uses it.
     ports : role to TCP port.
+    gpus : UUIDs of the GPUs it was given. Another node of the same machine may have them too.
+    engine : address of the Docker engine that has its containers, such as ``ssh://user@host:22``;
+        empty for this machine's, and where there are no containers.
     """
 
     index: int
     address: str
     data: Path
     ports: Mapping[str, int]
+    gpus: tuple[str, ...] = ()
+    engine: str = ""
 
     def endpoint(self, role: str) -> tuple[str, int]:
         """Address and port of a role on this node."""
@@ -73,6 +81,8 @@ class Node:
             "address": self.address,
             "data": str(self.data),
             "ports": dict(self.ports),
+            "gpus": list(self.gpus),
+            "engine": self.engine,
         }
 
 
@@ -193,7 +203,12 @@ def _node(fields: Fields, index: int) -> Node:
         address=fields.text("address"),
         data=fields.folder("data"),
         ports={role: ports.number(role, low=1, high=65535) for role in roles_of_node(index)},
+        gpus=fields.texts("gpus"),
+        engine=fields.text_or_empty("engine"),
     )
+    for uuid in node.gpus:
+        if not uuid.startswith(GPU_PREFIXES):
+            raise fields.error("gpus", f"expected UUIDs as nvidia-smi -L lists them, found {uuid!r}")
     ports.finish()
     fields.finish()
     return node
