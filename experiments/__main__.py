@@ -1,38 +1,47 @@
 """``python -m experiments``: the commands of ``reproduce.py``, and the entry points of processes.
 
 ``role NAME --topology FILE --node I`` and ``drive RUN_FOLDER`` are what containers and local
-processes run, ``pagefile inspect FILE`` says what a database's file holds; everything else is the
-user's command line.
+processes run, ``hold`` and ``draw FIGURE SCALE RUN_FOLDER ...`` what only containers do, ``images``
+is ``images/build``, ``pagefile inspect FILE`` says what a database's file holds; everything else is
+the user's command line.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from collections.abc import Mapping
 
 from experiments.paths import pin_roots
+
+ENTRIES: Mapping[str, tuple[str, str, bool]] = {
+    "role": ("experiments.runtime.roles", "command", False),
+    "hold": ("experiments.runtime.holder", "hold", False),
+    "drive": ("experiments.runner.command", "drive_command", False),
+    "draw": ("experiments.cli.drawing", "draw_command", True),
+    "images": ("experiments.cli.images", "command", True),
+    "pagefile": ("experiments.warehouse.pagefile.inspect", "command", True),
+}
+"""First word: module and function that answer, and whether a person reads what goes wrong."""
 
 
 def main(arguments: list[str]) -> int:
     """Dispatch; the exit code."""
     os.umask(0o022)  # database servers run as another user and must read what we make
     pin_roots()
-    if arguments[:1] == ["role"]:
-        from experiments.runtime.roles import command
+    word = arguments[0] if arguments else ""
+    if word not in ENTRIES:
+        from experiments.cli.main import main as cli
 
-        return command(arguments[1:])
-    if arguments[:1] == ["drive"]:
-        from experiments.runner.command import drive_command
+        return cli(arguments)
+    module, name, told = ENTRIES[word]
+    command = getattr(importlib.import_module(module), name)
+    if not told:
+        return int(command(arguments[1:]))
+    from experiments.cli.main import reported
 
-        return drive_command(arguments[1:])
-    if arguments[:1] == ["pagefile"]:
-        from experiments.cli.main import reported
-        from experiments.warehouse.pagefile.inspect import command as pagefile
-
-        return reported(lambda: pagefile(arguments[1:]))
-    from experiments.cli.main import main as cli
-
-    return cli(arguments)
+    return reported(lambda: int(command(arguments[1:])))
 
 
 if __name__ == "__main__":

@@ -94,6 +94,21 @@ class State:
         return self.made / "code"
 
     @property
+    def compiled(self) -> Path:
+        """What numba compiled in containers, whose own files cannot be written."""
+        return self.root / "compiled"
+
+    @property
+    def wheels(self) -> Path:
+        """Python packages that images are built from, a folder for each environment's locks."""
+        return self.root / "wheels"
+
+    @property
+    def images(self) -> Path:
+        """Logs of the builds of images, and the lock of whoever builds."""
+        return self.root / "images"
+
+    @property
     def pilot(self) -> Path:
         """What ``--pilot`` has measured of this machine."""
         return self.root / "this-device.json"
@@ -200,6 +215,8 @@ LOCKS: Mapping[str, tuple[Path, ...]] = {
     ANSIBLE_ENVIRONMENT: (_LOCKS / "ansible.txt",),
 }
 """The locks of every environment, the one that is always needed first."""
+IMAGES = CHECKOUT / "images"
+"""A folder with a ``Dockerfile`` for each image."""
 COMPLETE = "complete.json"
 """An environment's marker: it is there once the environment is whole."""
 BENCHMARKS = CHECKOUT / "benchmarks"

@@ -25,6 +25,8 @@ _ENVIRONMENTS.mkdir(parents=True, exist_ok=True)
 (_STATE / "environments").symlink_to(_ENVIRONMENTS)
 os.environ["CEREBRO_DS_HOME"] = str(_STATE)
 os.environ["CEREBRO_DS_ARTIFACTS"] = str(_STATE / "artifacts")
+# Docker only where a test asks for it, on machines with an engine and without.
+os.environ["CEREBRO_DS_RUNTIME"] = "local"
 
 # Replays in this process must round as the workers do, which inherit the variable.
 frameworks.set_threads(1)

@@ -58,9 +58,9 @@ class FullCopy:
 
 
 def full_copies(context: RunContext) -> tuple[FullCopy, ...]:
-    """Every worker's copy of the run's data set, in the folder of the worker's node."""
+    """Every worker's copy of the run's data set; whichever process takes it must see it."""
     shards, copies = parquet_shards(context), []
-    for node in context.topology.nodes:
-        folder = str(node.data / "copy")
+    for worker in range(context.spec.workers):
+        folder = str(context.store.root / f"copy-{worker}")
         copies.append(FullCopy(folder, tuple(replace(part, folder=folder) for part in shards)))
     return tuple(copies)

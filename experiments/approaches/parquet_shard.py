@@ -158,11 +158,14 @@ def _took(file: Path) -> list[list[Any]]:
 
 
 def parquet_shards(context: RunContext) -> list[ParquetShard]:
-    """Every worker's shard of the run's data set; the files lie in the cluster's folder."""
+    """Every worker's shard of the run's data set.
+
+    Any executor may take any shard, so the files lie where all nodes see them.
+    """
     return [
         ParquetShard(
             str(context.dataset.root),
-            str(context.topology.nodes[0].data / "parquet"),
+            str(context.store.root / "parquet"),
             partition,
             context.spec.protocol.buffer_bytes,
             context.dataset.input_shape,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from experiments.errors import EnvironmentFault, SpecError
 from experiments.paths import Artifacts, state
+from experiments.runtime import engine, images, sweep
 from experiments.runtime.process import end_leftovers, leftovers
 
 
 def clean(*, everything: bool, ask: bool) -> int:
     """Remove run folders, clusters and stores; with ``everything`` all that can be made again.
 
-    Asks first unless told not to. Processes are stopped before their folders go.
+    Asks first unless told not to. Processes and containers are stopped before their folders go.
     """
     here = state()
     artifacts = Artifacts()
@@ -21,23 +25,47 @@ def clean(*, everything: bool, ask: bool) -> int:
     if everything:
         folders += [artifacts.root / "figures", artifacts.root / "notebooks", here.datasets]
         folders += [here.ingested, here.generated]
-        folders += [here.servers, here.code, here.environments]
+        folders += [here.servers, here.code, here.environments, here.compiled]
     folders = [folder for folder in folders if folder.exists()]
     running = leftovers(here.clusters)
     for process in running:
         print(f"would stop process {process.pid}" if ask else f"stops process {process.pid}")
+    removes = "would remove" if ask else "removes"
     for folder in folders:
-        print(f"{'would remove' if ask else 'removes'} {folder} ({_size(folder) / 2**20:.0f} MiB)")
-    if not (running or folders):
-        print("nothing to clean")
-        return 0
-    if ask and not _agreed():
-        print("nothing removed")
-        return 0
-    end_leftovers(here.clusters)
+        print(f"{removes} {folder} ({_size(folder) / 2**20:.0f} MiB)")
+    with _engine() as client:
+        contained = sweep.found(client, str(here.root)) if client else []
+        pictures = images.present(client) if client and everything else []
+        for thing in contained:
+            print(f"{removes} {type(thing).__name__.lower()} {thing.name} of the Docker engine")
+        for name in pictures:
+            print(f"{removes} image {name} of the Docker engine")
+        if not (running or folders or contained or pictures):
+            print("nothing to clean")
+            return 0
+        if ask and not _agreed():
+            print("nothing removed")
+            return 0
+        end_leftovers(here.clusters)
+        if contained:
+            sweep.remove(client, str(here.root))
+        for name in pictures:
+            client.images.remove(name)
     for folder in folders:
         _remove(folder)
     return 0
+
+
+@contextmanager
+def _engine() -> Iterator[Any]:
+    """A client of this machine's engine; None where none answers, so nothing of ours is in one."""
+    try:
+        client = engine.connect()
+    except EnvironmentFault:
+        yield None
+        return
+    with closing(client):
+        yield client
 
 
 def _remove(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from experiments import __version__
 from experiments.errors import ReproduceError, SpecError, UserError
+from experiments.runtime import choice
 from experiments.specs import devices
 from experiments.specs.load import (
     SCALES,
@@ -49,7 +51,6 @@ A run that was interrupted goes on where it stopped when the same command is giv
 MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 """What the user can mend about a file: its disk's space, its permissions."""
 
-RUNTIMES = ("auto", "local", "docker", "cluster")
 SEEDS = 2**31
 """Seeds are below this and not negative: Python's generator takes -7 for 7."""
 MOST_REPEATS = 100
@@ -116,7 +117,13 @@ def parser() -> argparse.ArgumentParser:
     )
     how = top.add_argument_group("how")
     how.add_argument("--scale", default="laptop", metavar="|".join(SCALES))
-    how.add_argument("--runtime", default="auto", metavar="|".join(RUNTIMES))
+    how.add_argument(
+        "--runtime",
+        default=os.environ.get(choice.VARIABLE, choice.AUTO),
+        metavar="|".join(choice.RUNTIMES),
+        help="auto (the default): in containers where a Docker engine answers, else as processes "
+        f"of this machine; ${choice.VARIABLE} is another default",
+    )
     how.add_argument("--workers", type=int, metavar="N", help="1 to 8; default by scale: 2, 4, 8")
     how.add_argument("--protocol", default="equal", metavar="|".join(protocols()))
     how.add_argument(
@@ -390,6 +397,7 @@ def _plan_runs(options: argparse.Namespace, wanted: Sequence[str]) -> list[Plann
         repeat=options.repeat,
         fresh=options.fresh,
         spark_master=options.spark_master,
+        runtime=options.runtime,
     )
 
 
@@ -427,7 +435,7 @@ def _wanted(options: argparse.Namespace) -> tuple[list[str], list[str]]:
 def _check(options: argparse.Namespace) -> None:
     for kind, value, known in (
         ("scale", options.scale, SCALES),
-        ("runtime", options.runtime, RUNTIMES),
+        ("runtime", options.runtime, choice.RUNTIMES),
         ("protocol", options.protocol, protocols()),
     ):
         if value not in known:
@@ -437,8 +445,9 @@ def _check(options: argparse.Namespace) -> None:
         raise SpecError(f"--repeat {options.repeat}: 1 to {MOST_REPEATS}")
     if not 0 <= options.seed <= SEEDS - options.repeat:
         raise SpecError(f"--seed {options.seed}: 0 to {SEEDS - options.repeat}")
-    if options.runtime in {"docker", "cluster"}:
-        raise SpecError(
-            f"--runtime {options.runtime} is not part of this version: leave the option out, "
-            "and everything runs as local processes"
-        )
+    silent = options.quiet or not (options.all or options.figure or options.experiment)
+    options.runtime = choice.choose(
+        options.runtime,
+        say=lambda line: None if silent else print(line, file=sys.stderr),
+        spark_master=options.spark_master,
+    )

@@ -26,7 +26,7 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
         from experiments.runner.execute import execute
 
         upfront.check(pending)
-        upfront.make_environments(pending, quiet=quiet)
+        upfront.make(pending, quiet=quiet)
     with Progress(runs, quiet=quiet) as progress:
         for run in runs:
             progress.announced(run)
@@ -41,7 +41,7 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
         made, failed = [], []
         for name in drawn:
             try:
-                made.append(_build(name, runs, options.scale, progress))
+                made.append(_build(name, runs, options, progress))
             except UserError:
                 raise
             except ReproduceError as error:  # the other figures do not depend on this one
@@ -56,13 +56,16 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     return 0
 
 
-def _build(name: str, runs: Sequence[PlannedRun], scale: str, progress: Progress) -> list[str]:
+def _build(
+    name: str, runs: Sequence[PlannedRun], options: argparse.Namespace, progress: Progress
+) -> list[str]:
     from experiments.analysis import notebooks
+    from experiments.cli.drawing import draw
     from experiments.specs.load import figures
 
     experiments = figures()[name].experiments
     folders = tuple(run.folder.root for run in runs if run.spec.experiment in experiments)
-    parameters = notebooks.Parameters(scale, folders)
+    parameters = notebooks.Parameters(options.scale, folders)
     try:
         current = notebooks.is_current(name, parameters)
     except DataError as error:
@@ -71,5 +74,5 @@ def _build(name: str, runs: Sequence[PlannedRun], scale: str, progress: Progress
         progress.say(f"figure {name}: up to date")
     else:
         progress.say(f"figure {name}: building")
-        notebooks.build(name, parameters)
+        draw(name, parameters, options.runtime)
     return [str(path) for path in parameters.files(name).outputs]

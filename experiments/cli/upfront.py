@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 
 from experiments import datasets
 from experiments.cli import environment, machine
 from experiments.errors import EnvironmentFault
 from experiments.paths import ARTIFACTS_VARIABLE, STATE_VARIABLE, Artifacts, state
-from experiments.runner.execute import check_machine
+from experiments.runner import needs
 from experiments.runner.plan import PlannedRun
+from experiments.runtime import choice, engine, images
 from experiments.specs.load import approaches
 
 
@@ -40,13 +42,17 @@ def check(runs: Sequence[PlannedRun]) -> None:
                     f"{folder}: cannot be written by this user; give the command as its owner"
                 )
         datasets.check(run.spec.dataset, run.spec.workers, run.spec.seed)
-    check_machine([run.spec for run in runs])
+    needs.check([run.spec for run in runs], runs[0].runtime)
 
 
-def make_environments(runs: Sequence[PlannedRun], *, quiet: bool) -> None:
-    """Make the environments beside the main one that ``runs`` need and that do not stand yet."""
+def make(runs: Sequence[PlannedRun], *, quiet: bool) -> None:
+    """Make what ``runs`` need and what is not there yet: images, or environments beside ours."""
     from experiments.cli import setup
 
+    if runs[0].runtime != choice.LOCAL:
+        with closing(engine.connect()) as client:
+            images.ensure(client, images.IMAGES, setup.Progress(quiet).tell)
+        return
     rows = (approaches()[run.spec.approach] for run in runs)
     for name in sorted({row.environment for row in rows if row.environment is not None}):
         setup.add(environment.standard(name), setup.Progress(quiet))

@@ -26,7 +26,7 @@ class ModelStore:
 
     Parameters
     ----------
-    root : the folder; made if missing. Nothing else may lie in it.
+    root : the folder; made if missing. Other files in it are left alone.
     """
 
     def __init__(self, root: Path) -> None:

@@ -11,12 +11,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from experiments.paths import CHECKOUT, EXTENSION, LOCKS, MAIN_ENVIRONMENT, PACKAGE
+from experiments.runtime import choice
 from experiments.specs.load import approaches
 from experiments.specs.model import RunSpec
 
 
-def parts(spec: RunSpec) -> dict[str, str]:
+def parts(spec: RunSpec, runtime: str = choice.LOCAL) -> dict[str, str]:
     """The parts of a run's fingerprint: ``spec``, the locks, and ``code of <room>`` for each room.
+
+    What ran in containers or on a cluster took other times than what ran as processes of this
+    machine, so ``runtime`` is a part of it there.
 
     Code counts if the approach's module or the driver imports it, directly or not, or the database
     extension that it uses does; how roles are started does not. The specification files count
@@ -27,6 +31,8 @@ def parts(spec: RunSpec) -> dict[str, str]:
         "spec": _digest([json.dumps(spec.to_json(), sort_keys=True).encode()]),
         "lock": _digest([LOCKS[MAIN_ENVIRONMENT][0].read_bytes()]),
     }
+    if runtime != choice.LOCAL:
+        digests["runtime"] = runtime
     row = approaches()[spec.approach]
     if row.environment is not None:
         locks = LOCKS[row.environment]

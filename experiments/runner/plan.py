@@ -16,6 +16,7 @@ from experiments.errors import DataError, SpecError
 from experiments.mop.policy import POLICIES
 from experiments.paths import Artifacts, RunFolder
 from experiments.runner import fingerprint, spark
+from experiments.runtime import choice
 from experiments.search import registry
 from experiments.specs import devices
 from experiments.specs.load import (
@@ -50,6 +51,7 @@ class PlannedRun:
     reason : why it would run, or why it need not.
     seconds : duration of the finished run, None otherwise.
     fresh : what an earlier run of the same name left is to be forgotten first.
+    runtime : what carries it out.
     """
 
     name: str
@@ -59,6 +61,7 @@ class PlannedRun:
     reason: str
     seconds: float | None = None
     fresh: bool = False
+    runtime: str = choice.LOCAL
 
     @property
     def folder(self) -> RunFolder:
@@ -96,6 +99,7 @@ def plan(
     repeat: int = 1,
     fresh: bool = False,
     spark_master: str = "",
+    runtime: str = choice.LOCAL,
 ) -> list[PlannedRun]:
     """All runs of some experiments, in the order in which they would be carried out.
 
@@ -106,6 +110,7 @@ def plan(
         has if those are more.
     fresh : whatever lies in ``artifacts/`` of these runs is to be done again.
     spark_master : address of the Spark cluster to use; by default each run on Spark has its own.
+    runtime : that carries them out.
     """
     runs = []
     for experiment in experiment_ids:
@@ -133,7 +138,7 @@ def plan(
             if spark_master and spark.is_on(point.approach):
                 spec = replace(spec, spark_master=spark_master)
             leader = leaders.get((count, number))
-            runs.append(planned(_following(spec, leader), fresh=fresh))
+            runs.append(planned(_following(spec, leader), fresh=fresh, runtime=runtime))
             leaders.setdefault((count, number), runs[-1].name)
     if experiment_ids and not runs:
         raise SpecError(f"no approach takes part in {', '.join(experiment_ids)}")
@@ -200,9 +205,9 @@ def _following(spec: RunSpec, leader: str | None) -> RunSpec:
     return replace(spec, search=replace(spec.search, follows=leader))
 
 
-def planned(spec: RunSpec, *, fresh: bool = False) -> PlannedRun:
+def planned(spec: RunSpec, *, fresh: bool = False, runtime: str = choice.LOCAL) -> PlannedRun:
     """A run and how far it is, from what lies in ``artifacts/``."""
-    parts = fingerprint.parts(spec)
+    parts = fingerprint.parts(spec, runtime)
     identity = f"{spec.experiment}-{spec.approach}-{spec.scale}-w{spec.workers}-s{spec.seed}"
     of_experiment = experiments().get(spec.experiment)
     own = approaches()[spec.approach].policy or (of_experiment and of_experiment.policy)
@@ -215,17 +220,23 @@ def planned(spec: RunSpec, *, fresh: bool = False) -> PlannedRun:
         identity = f"{identity}-{spec.protocol}"
     if spec.emulation is not None:
         identity = f"{identity}-{spec.emulation.device}-x{spec.emulation.speedup:g}"
+    if runtime != choice.LOCAL:
+        identity = f"{identity}-{runtime}"
     name = f"{identity}-{fingerprint.short(parts)}"
     folder = Artifacts().run(name)
     if fresh:
         reason = "--fresh: is done again" if folder.root.exists() else "has not been run"
-        return PlannedRun(name, spec, parts, RunState.MISSING, reason, fresh=True)
+        state = RunState.MISSING
+        return PlannedRun(name, spec, parts, state, reason, fresh=True, runtime=runtime)
     if folder.result.exists():
         seconds = sum(_part(folder.result, "seconds").values())
-        return PlannedRun(name, spec, parts, RunState.DONE, "same fingerprint: reused", seconds)
+        reason = "same fingerprint: reused"
+        return PlannedRun(name, spec, parts, RunState.DONE, reason, seconds, runtime=runtime)
     if folder.run.exists():
-        return PlannedRun(name, spec, parts, RunState.PARTIAL, _how_far(folder, spec))
-    return PlannedRun(name, spec, parts, RunState.MISSING, _why(identity, name, parts))
+        state, reason = RunState.PARTIAL, _how_far(folder, spec)
+    else:
+        state, reason = RunState.MISSING, _why(identity, name, parts)
+    return PlannedRun(name, spec, parts, state, reason, runtime=runtime)
 
 
 def _how_far(folder: RunFolder, spec: RunSpec) -> str:

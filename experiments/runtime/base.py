@@ -39,6 +39,9 @@ class Roles(Protocol):
 class Runtime(Roles, Protocol):
     """Starts and stops the roles of one cluster. Everything above only reads its topology."""
 
+    def describe(self) -> Mapping[str, object]:
+        """What carries the roles, for the run's record; JSON-able."""
+
     def claim(self) -> None:
         """Make the cluster this process's own; end what an earlier one left running in it.
 

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from experiments.errors import EnvironmentFault, ServerDied, SpecError
 from experiments.runtime.driver import DriverProcess
+from experiments.runtime.lock import LOCK, FolderLock
 from experiments.runtime.ports import PortHolder, taken
 from experiments.runtime.process import RoleProcess, end_leftovers, role_environment
+from experiments.runtime.role_set import RoleSet
 from experiments.runtime.secrets import make_secrets
-from experiments.runtime.started import GRACE_SECONDS, stop, wait_until_ready
+from experiments.runtime.started import GRACE_SECONDS
 from experiments.specs.topology import (
     CACHE_BYTES,
-    ROLES,
-    SCHEDULER,
-    WORKER,
     Node,
     Topology,
     roles_of_node,
 )
 
 ADDRESS = "127.0.0.1"
-LOCK = "lock"
 DATABASE_USER = "postgres"
 
 
@@ -47,8 +45,8 @@ class LocalRuntime:
         self.root = root.resolve()
         self.topology_file = self.root / "topology.json"
         self._ports = PortHolder(ADDRESS)
-        self._processes: dict[tuple[str, int], RoleProcess] = {}
-        self._lock: int | None = None
+        self._roles: RoleSet[RoleProcess] = RoleSet()
+        self._lock = FolderLock(self.root)
         # Roles live as long as the thread that forks them, so that is never a caller's thread.
         self._forker = ThreadPoolExecutor(1, "forker")
 
@@ -95,6 +93,9 @@ class LocalRuntime:
         topology.write(self.topology_file)
         return topology
 
+    def describe(self) -> Mapping[str, object]:
+        return {"kind": "local"}
+
     def forget(self) -> None:
         """Remove what an earlier process left in the cluster's folder, running roles included."""
         self.claim()
@@ -128,34 +129,13 @@ class LocalRuntime:
             A role ended, or did not serve in time; the message ends with the last lines of its
             log.
         """
-        for role in roles:
-            if role not in ROLES:
-                raise SpecError(f"unknown role {role!r}: expected one of {', '.join(ROLES)}")
         self.claim()
         topology.write(self.topology_file)
         (self.root / "logs").mkdir(exist_ok=True)
         environment = role_environment(topology.threads)
-        if (SCHEDULER, 0) in self.deaths():
-            stop(each for each in self._processes.values() if each.role == WORKER)
-        started: list[RoleProcess] = []
-        try:
-            for role in (role for role in ROLES if role in roles):
-                for node in topology.nodes_of(role):
-                    key = role, node.index
-                    if key in self._processes and self._processes[key].running():
-                        continue
-                    process = self._start(role, node, environment)
-                    self._processes[key] = process
-                    started.append(process)
-            others = [each for each in self._processes.values() if each not in started]
-            wait_until_ready(started, others)
-        except BaseException:
-            stop(started)
-            for process in started:
-                del self._processes[process.role, process.node.index]
-            raise
+        self._roles.start(topology, roles, partial(self._start, environment))
 
-    def _start(self, role: str, node: Node, environment: Mapping[str, str]) -> RoleProcess:
+    def _start(self, environment: Mapping[str, str], role: str, node: Node) -> RoleProcess:
         address, port = node.endpoint(role)
         node.data.mkdir(exist_ok=True)
         log = self.root / "logs" / f"{role}-{node.index}.log"
@@ -172,13 +152,11 @@ class LocalRuntime:
 
     def alive(self) -> bool:
         """Whether every started role runs."""
-        return all(process.running() for process in self._processes.values())
+        return all(process.running() for process in self._roles.started.values())
 
     def deaths(self) -> Mapping[tuple[str, int], ServerDied]:
         """Started roles that have ended by themselves, by role and node."""
-        # A worker that ended with its scheduler must not be seen dead before the scheduler is.
-        ended = [key for key in reversed(self._processes) if not self._processes[key].running()]
-        return {key: self._processes[key].death() for key in reversed(ended)}
+        return self._roles.deaths()
 
     def check(self) -> None:
         """Raise :class:`~experiments.errors.ServerDied` for the first started role that ended."""
@@ -187,7 +165,7 @@ class LocalRuntime:
 
     def pids(self) -> Mapping[tuple[str, int], int]:
         """Process id of every started role, by role and node."""
-        return {key: process.pid for key, process in self._processes.items()}
+        return {key: process.pid for key, process in self._roles.started.items()}
 
     def stop(self, *, purge: bool = False) -> None:
         """Stop every role and what it started; safe to call again.
@@ -199,20 +177,18 @@ class LocalRuntime:
         purge : also remove the cluster's folder.
         """
         try:
-            stop(self._processes.values())
+            self._roles.stop()
         finally:
-            self._processes.clear()
             self._ports.release_all()
             self._forker.shutdown()
             self._forker = ThreadPoolExecutor(1, "forker")
             if purge and self.root.exists():
                 self.claim()
-            if self._lock is not None:
+            if self._lock.held:
                 end_leftovers(self.root)
                 if purge:
                     shutil.rmtree(self.root)
-                os.close(self._lock)
-                self._lock = None
+                self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -228,22 +204,9 @@ class LocalRuntime:
         EnvironmentFault
             Another process uses the folder.
         """
-        if self._lock is not None:
+        if self._lock.held:
             return
-        self.root.mkdir(parents=True, exist_ok=True)
-        self.root.chmod(0o755)
-        descriptor = os.open(self.root / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(descriptor, 20).decode() or "unknown"
-            os.close(descriptor)
-            raise EnvironmentFault(
-                f"{self.root} is in use by process {owner}: wait until that has ended, or stop it"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
-        self._lock = descriptor
+        self._lock.take()
         # Roles of a parent that was killed a moment ago are on their way out.
         end_leftovers(self.root, GRACE_SECONDS)
 

@@ -115,13 +115,17 @@ class StartedRole(ABC):
         """The error for a role that has ended instead of starting to serve."""
         lines = self._last_lines()
         address, port = self.endpoint
-        if taken(address, port):
+        if self.port_taken():
             return EnvironmentFault(
                 f"port {port} of {address} is taken: the {self.title} cannot listen on it"
             )
         if self.status() == USER_ERROR_STATUS and lines:
             return EnvironmentFault(f"{self.title}: {lines[-1].removeprefix('error: ')}")
         return self.death()
+
+    def port_taken(self) -> bool:
+        """Whether somebody else listens on the role's port, now that the role has ended."""
+        return taken(*self.endpoint)
 
     def _last_lines(self) -> list[str]:
         return self.output().strip().splitlines()[-LOG_LINES:]

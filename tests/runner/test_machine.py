@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from experiments.errors import DataError, EnvironmentFault
-from experiments.runner import execute as execute_module
+from experiments.runner import needs
 from experiments.runner.drive import drive
 from experiments.runner.execute import execute
 from experiments.runner.plan import planned
@@ -46,13 +46,13 @@ def test_more_data_needs_more(monkeypatch: pytest.MonkeyPatch) -> None:
     free = SimpleNamespace(free=2**30 + 2**25, total=0)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
     unseen = replace(SPEC, seed=987)
-    execute_module.check_machine([unseen])
+    needs.check([unseen])
     larger = replace(unseen, dataset=replace(SPEC.dataset, train_rows=60_000))
     with pytest.raises(EnvironmentFault, match="of disk and"):
-        execute_module.check_machine([larger])
+        needs.check([larger])
     with pytest.raises(EnvironmentFault, match="with all data sets asked for"):
-        execute_module.check_machine([replace(unseen, seed=900 + each) for each in range(9)])
-    execute_module.check_machine([unseen] * 9)
+        needs.check([replace(unseen, seed=900 + each) for each in range(9)])
+    needs.check([unseen] * 9)
 
 
 def test_plpython_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

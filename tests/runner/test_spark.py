@@ -14,8 +14,8 @@ import pytest
 from experiments import java
 from experiments.cli.main import main
 from experiments.errors import EnvironmentFault, SpecError
-from experiments.runner import spark
-from experiments.runner.execute import check_machine, execute
+from experiments.runner import needs, spark
+from experiments.runner.execute import execute
 from experiments.runner.plan import plan, planned
 from experiments.runtime.local import LocalRuntime
 from experiments.specs.load import run_spec
@@ -42,7 +42,7 @@ def test_no_java_names_the_command_that_installs_it(
     monkeypatch.setattr(java, "INSTALLED", tmp_path)
     with pytest.raises(EnvironmentFault, match=r"there is none: .*apt-get install .*openjdk-17"):
         execute(planned(NATIVE), print)
-    check_machine([OTHER])
+    needs.check([OTHER])
 
 
 def test_the_wrong_java_is_one_line_and_exit_code_2(
@@ -63,11 +63,11 @@ def test_memory_for_the_jvms_is_counted_too(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=memory))
 
     enough_for(2 * 2**30)
-    check_machine([OTHER])
+    needs.check([OTHER])
     with pytest.raises(EnvironmentFault, match=r"GiB of memory for 2 workers.*--workers"):
-        check_machine([NATIVE])
+        needs.check([NATIVE])
     enough_for(5 * 2**30)
-    check_machine([NATIVE])
+    needs.check([NATIVE])
 
 
 def test_a_master_that_does_not_answer(

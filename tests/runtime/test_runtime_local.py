@@ -199,7 +199,7 @@ def test_workers_end_with_their_scheduler_even_in_the_middle_of_a_task(
     assert until(lambda: any(client.processing().values()), 5)
     pids = runtime.pids()
     os.kill(pids[SCHEDULER, 0], signal.SIGKILL)
-    assert until(lambda: not any(p.running() for p in runtime._processes.values()), 10)
+    assert until(lambda: len(runtime.deaths()) == len(pids), 10)
     with pytest.raises(ServerDied, match="worker-scheduler on node 0 ended with signal SIGKILL"):
         runtime.check()
     log = (runtime.root / "logs" / f"{WORKER}-0.log").read_text()

@@ -1,0 +1,72 @@
+"""Which runtime carries out a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from experiments.errors import EnvironmentFault, SpecError
+from experiments.runtime import engine
+from experiments.runtime.base import Runtime
+
+AUTO, LOCAL, DOCKER = "auto", "local", "docker"
+RUNTIMES = (AUTO, LOCAL, DOCKER)
+VARIABLE = "CEREBRO_DS_RUNTIME"
+"""The default of ``--runtime``."""
+
+Say = Callable[[str], None]
+
+
+def choose(wanted: str, say: Say, *, spark_master: str = "") -> str:
+    """The runtime to use: Docker where an engine answers, unless the user names another.
+
+    Parameters
+    ----------
+    wanted : one of :data:`RUNTIMES`.
+    say : takes the line that tells why ``auto`` does not mean Docker.
+    spark_master : address of the Spark cluster to use, if one exists.
+
+    Raises
+    ------
+    EnvironmentFault
+        What was named cannot be used; the message says what to do.
+    """
+    if wanted == LOCAL:
+        return LOCAL
+    if spark_master:
+        reason = "the network of a run's containers has no way out to a Spark cluster that exists"
+        if wanted == DOCKER:
+            raise SpecError(f"--spark-master: {reason}; use --runtime local")
+        say(f"everything runs as processes of this machine: {reason}")
+        return LOCAL
+    try:
+        engine.connect().close()
+    except EnvironmentFault as fault:
+        if wanted == DOCKER:
+            raise EnvironmentFault(f"{fault}, or use --runtime {LOCAL}") from None
+        say(f"everything runs as processes of this machine: {fault}")
+        return LOCAL
+    return DOCKER
+
+
+@contextmanager
+def make(kind: str, root: Path, memory: Mapping[str, int]) -> Iterator[Runtime]:
+    """A runtime, stopped at the end.
+
+    Parameters
+    ----------
+    kind : one of :data:`RUNTIMES`, not :data:`AUTO`.
+    root : the cluster's folder.
+    memory : bound on the memory of each role and of the driver, bytes; where they are containers.
+    """
+    if kind == LOCAL:
+        from experiments.runtime.local import LocalRuntime
+
+        with LocalRuntime(root) as local:
+            yield local
+        return
+    from experiments.runtime.docker import DockerRuntime
+
+    with closing(engine.connect()) as client, DockerRuntime(root, client, memory) as runtime:
+        yield runtime
