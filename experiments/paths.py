@@ -109,6 +109,11 @@ class State:
         return self.root / "images"
 
     @property
+    def cluster(self) -> Path:
+        """What ``--provision`` knows of the cluster it made: its topology, Ansible's artefacts."""
+        return self.root / "cluster"
+
+    @property
     def pilot(self) -> Path:
         """What ``--pilot`` has measured of this machine."""
         return self.root / "this-device.json"
@@ -217,6 +222,8 @@ LOCKS: Mapping[str, tuple[Path, ...]] = {
 """The locks of every environment, the one that is always needed first."""
 IMAGES = CHECKOUT / "images"
 """A folder with a ``Dockerfile`` for each image."""
+ANSIBLE = CHECKOUT / "ansible"
+"""Plays, roles and inventories."""
 COMPLETE = "complete.json"
 """An environment's marker: it is there once the environment is whole."""
 BENCHMARKS = CHECKOUT / "benchmarks"

@@ -10,9 +10,9 @@ from ansible.plugins.action import ActionBase
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from experiments.errors import SpecError  # noqa: E402
-from experiments.specs import inventory  # noqa: E402
-from experiments.specs.topology import Topology  # noqa: E402
+from experiments.errors import SpecError
+from experiments.specs import inventory
+from experiments.specs.topology import Topology
 
 
 class ActionModule(ActionBase):

@@ -20,6 +20,7 @@ ARGUMENTS = {
     "now": {"type": "float", "required": True},
     "clock_seconds": {"type": "float", "required": True},
     "cluster": {"type": "str", "required": True},
+    "owner": {"type": "str", "required": True},
     "nodes": {"type": "list", "elements": "dict", "required": True},
     "ports": {"type": "bool", "required": True},
     "folders": {"type": "bool", "required": True},
@@ -51,6 +52,22 @@ def clock_problem(now, bound):
     )
 
 
+def engine_problem(cluster, owner):
+    """A cluster of this name that somebody else made, or one that a run is using."""
+    ours = f"label=cerebro-ds.cluster={cluster}"
+    form = '{{.Label "cerebro-ds.owner"}}'
+    owners = said("docker", "ps", "--all", "--filter", ours, "--format", form).splitlines()
+    others = sorted({*owners} - {owner})
+    if others:
+        return (
+            f"it has a cluster {cluster} that was made from the state folder {others[0]}: tear that "
+            "down from there, or choose another cluster_name"
+        )
+    if said("docker", "ps", "--quiet", "--filter", ours, "--filter", "name=-driver$"):
+        return f"a run uses the cluster {cluster}: wait until it has ended, or stop it"
+    return ""
+
+
 def port_problem(nodes, cluster):
     """Ports that our own running roles have are no problem."""
     ours = f"label=cerebro-ds.cluster={cluster}"
@@ -66,8 +83,8 @@ def port_problem(nodes, cluster):
                     where = f"{role} on node {node['index']}"
                     if error.errno == errno.EADDRINUSE:
                         return (
-                            f"port {port} of {node['address']}, for the {where}, is taken: end what "
-                            "listens there, or change cluster_first_port"
+                            f"port {port} of {node['address']}, for the {where}, is taken: end "
+                            "what listens there, or change cluster_first_port"
                         )
                     return (
                         f"{node['address']} is no address of this host ({error.strerror}): "
@@ -86,8 +103,9 @@ def folder_problem(nodes, gigabytes):
         free = shutil.disk_usage(folder).free / 1e9
         if free < gigabytes:
             return (
-                f"{free:.1f} GB are free in {folder}, for node {node['index']}, and {gigabytes:.0f} "
-                "are wanted: make room, change cluster_folders, or lower cluster_free_gigabytes"
+                f"{free:.1f} GB are free in {folder}, for node {node['index']}, and "
+                f"{gigabytes:.0f} are wanted: make room, change cluster_folders, or lower "
+                "cluster_free_gigabytes"
             )
     return ""
 
@@ -112,7 +130,8 @@ def gpu_problem(gpus, source):
             "it has an NVIDIA driver and nvidia-smi finds no GPU: mend the driver, or set "
             "cluster_gpus: [] for this host"
         )
-    known = "Candidate: (none)" not in (said("apt-cache", "policy", "nvidia-container-toolkit") or "Candidate: (none)")
+    offered = said("apt-cache", "policy", "nvidia-container-toolkit")
+    known = "Candidate:" in offered and "(none)" not in offered
     if any(shutil.which(name) for name in TOOLKIT) or source or known:
         return ""
     return (
@@ -126,6 +145,7 @@ def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     wanted = module.params
     problem = clock_problem(wanted["now"], wanted["clock_seconds"])
+    problem = problem or engine_problem(wanted["cluster"], wanted["owner"])
     if wanted["ports"]:
         problem = problem or port_problem(wanted["nodes"], wanted["cluster"])
     if wanted["folders"]:

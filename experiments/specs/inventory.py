@@ -98,15 +98,23 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
             raise _wrong(name, values[name], f"expected {' or '.join(known)}")
     if not _NAME.fullmatch(str(values["name"])):
         raise _wrong("name", values["name"], "expected up to 30 small letters, digits and dashes")
-    numbers = {name: _number(name, values[name]) for name in ("first_port", "threads")}
-    if not 1024 <= numbers["first_port"] <= 65000:
-        raise _wrong("first_port", values["first_port"], "expected 1024 to 65000")
+    first_port = _number("first_port", values["first_port"])
+    if not 1024 <= first_port <= 65000:
+        raise _wrong("first_port", first_port, "expected 1024 to 65000")
     try:
         ipaddress.IPv4Network(str(values["subnet"]))
     except ValueError as error:
         raise _wrong("subnet", values["subnet"], str(error)) from None
-    texts = {name: str(values[name]) for name in ("name", "subnet", "state", *choices)}
-    return Settings(**texts, **numbers)
+    return Settings(
+        name=str(values["name"]),
+        network=str(values["network"]),
+        subnet=str(values["subnet"]),
+        engine=str(values["engine"]),
+        storage=str(values["storage"]),
+        first_port=first_port,
+        state=str(values["state"]),
+        threads=_number("threads", values["threads"]),
+    )
 
 
 def host_from(name: str, values: Mapping[str, Any]) -> Host:

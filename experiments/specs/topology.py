@@ -208,7 +208,9 @@ def _node(fields: Fields, index: int) -> Node:
     )
     for uuid in node.gpus:
         if not uuid.startswith(GPU_PREFIXES):
-            raise fields.error("gpus", f"expected UUIDs as nvidia-smi -L lists them, found {uuid!r}")
+            raise fields.error(
+                "gpus", f"expected UUIDs as nvidia-smi -L lists them, found {uuid!r}"
+            )
     ports.finish()
     fields.finish()
     return node

@@ -1,4 +1,4 @@
-"""Hosts for Ansible to work on: containers with sshd, each with an address, on a network of their own.
+"""Hosts for Ansible to work on: containers with sshd and addresses, on a network of their own.
 
 They share this machine's engine, whose socket they see, or have an engine of their own. Their image
 is made once, on the Debian under our own images, and kept in the engine under a label.
@@ -177,7 +177,12 @@ def host_image(client: Any) -> str:
     context.seek(0)
     try:
         client.images.build(
-            fileobj=context, custom_context=True, tag=name, rm=True, forcerm=True, labels={LABEL: "1"}
+            fileobj=context,
+            custom_context=True,
+            tag=name,
+            rm=True,
+            forcerm=True,
+            labels={LABEL: "1"},
         )
     except docker.errors.BuildError as error:
         pytest.skip(f"the image of hosts cannot be made: {error}")
