@@ -111,6 +111,11 @@ class State:
         return self.root / "images"
 
     @property
+    def cluster(self) -> Path:
+        """What ``--provision`` knows of the cluster it made: its topology, Ansible's artefacts."""
+        return self.root / "cluster"
+
+    @property
     def pilot(self) -> Path:
         """What ``--pilot`` has measured of this machine."""
         return self.root / "this-device.json"
@@ -210,14 +215,17 @@ class RunFolder:
 
 
 _LOCKS = CHECKOUT / "images" / "locks"
-MAIN_ENVIRONMENT, PACKAGE_ENVIRONMENT = "main", "cerebro-dl"
+MAIN_ENVIRONMENT, PACKAGE_ENVIRONMENT, ANSIBLE_ENVIRONMENT = "main", "cerebro-dl", "ansible"
 LOCKS: Mapping[str, tuple[Path, ...]] = {
     MAIN_ENVIRONMENT: (_LOCKS / "main.txt", _LOCKS / "torch-cuda.txt"),
     PACKAGE_ENVIRONMENT: (_LOCKS / "cerebro-dl.txt",),
+    ANSIBLE_ENVIRONMENT: (_LOCKS / "ansible.txt",),
 }
 """The locks of every environment, the one that is always needed first."""
 IMAGES = CHECKOUT / "images"
 """A folder with a ``Dockerfile`` for each image."""
+ANSIBLE = CHECKOUT / "ansible"
+"""Plays, roles and inventories."""
 COMPLETE = "complete.json"
 """An environment's marker: it is there once the environment is whole."""
 BENCHMARKS = CHECKOUT / "benchmarks"

@@ -1,10 +1,10 @@
 """Regenerate and check the lock files of the environments.
 
-``locks/main.in`` and ``locks/cerebro-dl.in`` hold the direct requirements of one environment each,
-typed by hand. From them this tool writes
+``locks/main.in``, ``locks/cerebro-dl.in`` and ``locks/ansible.in`` hold the direct requirements of
+one environment each, typed by hand. From them this tool writes
 
-* ``locks/main.txt``, ``locks/cerebro-dl.txt``: everything they need, with the SHA-256 of every
-  wheel that may serve;
+* ``locks/main.txt``, ``locks/cerebro-dl.txt``, ``locks/ansible.txt``: everything they need, with the
+  SHA-256 of every wheel that may serve;
 * ``locks/torch-cuda.txt``: what only the CUDA build of torch needs on top of ``main.txt``.
 
 A direct requirement marked ``# alone`` is locked without what it declares to need.
@@ -39,8 +39,8 @@ from pathlib import Path
 from typing import Any
 
 LOCKS = Path(__file__).resolve().parent / "locks"
-MAIN, CUDA, PACKAGE = "main", "torch-cuda", "cerebro-dl"
-MADE = {MAIN: (MAIN, CUDA), PACKAGE: (PACKAGE,)}
+MAIN, CUDA, PACKAGE, ANSIBLE = "main", "torch-cuda", "cerebro-dl", "ansible"
+MADE = {MAIN: (MAIN, CUDA), PACKAGE: (PACKAGE,), ANSIBLE: (ANSIBLE,)}
 """The locks that are made from each file of direct requirements."""
 INTERPRETER = "/usr/bin/python3.11"
 RESOLVER = "pip==26.3"

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from experiments import __version__
@@ -42,6 +43,7 @@ EPILOG = """examples:
   python3 reproduce.py --figure 9b --device p100 --speedup 100   wait for a P100 instead of training
   python3 reproduce.py --data criteo --scale smoke  click logs from raw archives to partitions
   python3 reproduce.py --gantt breakdown-ctq-smoke  who did what when, in a finished run
+  python3 reproduce.py --provision INVENTORY        hosts over SSH become a cluster
   python3 reproduce.py --readme --scale smoke       put the built figures into README.md
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
 
@@ -97,6 +99,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="read raw downloads (imagenet, criteo) into partitions; below paper scale and without "
         "--source small ones that it generates in the same formats",
+    )
+    what.add_argument(
+        "--provision",
+        metavar="INVENTORY",
+        help="make the hosts of an inventory of Ansible's a cluster for --runtime cluster; with "
+        "--teardown remove that again, with --check only tell what would change",
     )
     what.add_argument("--doctor", action="store_true", help="check this machine")
     what.add_argument(
@@ -182,6 +190,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="FORM",
         help="with --data: arrays (what training reads), parquet, spark, copy",
     )
+    how.add_argument("--teardown", action="store_true", help="with --provision")
+    how.add_argument("--check", action="store_true", help="with --provision")
+    how.add_argument(
+        "--vault-password-file",
+        type=Path,
+        metavar="FILE",
+        help="with --provision: the password of what ansible-vault encrypted",
+    )
     how.add_argument("--fresh", action="store_true", help="forget finished runs and do them again")
     how.add_argument("--json", action="store_true", help="answer in JSON")
     how.add_argument("--quiet", action="store_true", help="only errors and results")
@@ -235,6 +251,7 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.doctor, _doctor),
         (options.pilot, _pilot),
         (options.data, _data),
+        (options.provision, _provision),
         (options.readme, _readme),
         (options.gantt, _gantt),
         (options.clean, _clean),
@@ -246,6 +263,10 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
     together = wanted[:1] in ([_clean], [_list], [_plan], [_pilot]) and wanted[1:] == [_reproduce]
     if len(wanted) > 1 and not together:
         raise SpecError("one command at a time: see --help")
+    if not options.provision:
+        for given in ("teardown", "check", "vault_password_file"):
+            if getattr(options, given):
+                raise SpecError(f"--{given.replace('_', '-')} goes with --provision INVENTORY")
     if options.clean and (options.figure or options.experiment):
         raise SpecError(
             "--clean removes all runs: leave out --figure and --experiment, or use --fresh instead"
@@ -351,6 +372,21 @@ def _data(options: argparse.Namespace) -> int:
     _check(options)
     make_data(options)
     return 0
+
+
+def _provision(options: argparse.Namespace) -> int:
+    from experiments.cli.provision import Request, provision
+
+    return provision(
+        Request(
+            options.provision,
+            teardown=options.teardown,
+            check=options.check,
+            vault=options.vault_password_file,
+            quiet=options.quiet,
+            ask=not options.yes,
+        )
+    )
 
 
 def _test(options: argparse.Namespace) -> int:

@@ -43,6 +43,13 @@ class Fields:
             return None
         return self.text(name)
 
+    def text_or_empty(self, name: str) -> str:
+        """A text; empty where the field is missing."""
+        if self._rest.get(name, "") == "":
+            self._rest.pop(name, None)
+            return ""
+        return self.text(name)
+
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of different texts; empty where the field is missing."""
         value = self._take(name, [])

@@ -64,6 +64,8 @@ class Node:
     data : absolute folder of its servers' files; no other node uses it.
     ports : role to TCP port.
     gpus : UUIDs of the GPUs it was given. Another node of the same machine may have them too.
+    engine : address of the Docker engine that has its containers, such as ``ssh://user@host:22``;
+        empty for this machine's, and where there are no containers.
     """
 
     index: int
@@ -71,6 +73,7 @@ class Node:
     data: Path
     ports: Mapping[str, int]
     gpus: tuple[str, ...] = ()
+    engine: str = ""
 
     @property
     def gpu(self) -> str | None:
@@ -88,6 +91,7 @@ class Node:
             "data": str(self.data),
             "ports": dict(self.ports),
             "gpus": list(self.gpus),
+            "engine": self.engine,
         }
 
 
@@ -213,6 +217,7 @@ def _node(fields: Fields, index: int) -> Node:
         data=fields.folder("data"),
         ports={role: ports.number(role, low=1, high=65535) for role in roles_of_node(index)},
         gpus=fields.texts("gpus"),
+        engine=fields.text_or_empty("engine"),
     )
     for uuid in node.gpus:
         if not uuid.startswith(GPU_PREFIXES):
