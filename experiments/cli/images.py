@@ -45,9 +45,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--list", action="store_true", help="images, their state and size")
     what.add_argument("--save", type=Path, metavar="FOLDER", help="write them into a folder")
     what.add_argument("--load", type=Path, metavar="FOLDER", help="load what --save wrote")
-    what.add_argument(
-        "--prune", action="store_true", help="remove this bundle's images of other revisions"
-    )
+    what.add_argument("--prune", action="store_true", help="remove what other revisions left")
     made.add_argument("--only", nargs="+", metavar="IMAGE", help="these images alone")
     made.add_argument("--torch", choices=("cpu", "cuda"), help="instead of what this machine has")
     made.add_argument("--greenplum", type=Path, metavar="PACKAGE", help="Greenplum 6, a .deb")

@@ -112,12 +112,15 @@ def load(client: Any, folder: Path, say: Say) -> Contents:
     if all(_there(client, *pair) for pair in contents.images.items()):
         return contents
     check_space(client, contents.bytes, "the images")
-    with faults("it loaded images"), archive.open("rb") as file:
-        say("Loading images")
-        client.api.timeout = None
-        for message in client.api.load_image(file, quiet=False) or ():
-            if "error" in message:
-                raise EnvironmentFault(f"the Docker engine could not load {archive}: {message}")
+    say("Loading images")
+    patience, client.api.timeout = client.api.timeout, None
+    try:
+        with faults("it loaded images"), archive.open("rb") as file:
+            for message in client.api.load_image(file, quiet=False) or ():
+                if "error" in message:
+                    raise EnvironmentFault(f"the engine could not load {archive}: {message}")
+    finally:
+        client.api.timeout = patience
     for name, image in contents.images.items():
         if not _there(client, name, image):
             raise EnvironmentFault(f"{name} is not what {archive} should hold: save it again")

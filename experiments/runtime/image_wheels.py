@@ -67,6 +67,14 @@ def wheels(environment: str, torch: str, say: Say) -> Path:
     return folder
 
 
+def prune() -> None:
+    """Remove the wheels of other locks than this checkout's."""
+    wanted = {lock_digest(environment)[:16] for environment in LOCKS}
+    for folder in state().wheels.glob("*"):
+        if folder.name.partition("-")[0] not in wanted:
+            shutil.rmtree(folder)
+
+
 def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import docker
 
 from experiments.errors import EnvironmentFault
-from experiments.runtime import image_build
+from experiments.runtime import image_build, image_wheels
 from experiments.runtime.engine import faults
 from experiments.runtime.image_base import DEBIAN
 from experiments.runtime.image_names import (
@@ -108,7 +107,9 @@ def present(client: Any) -> list[str]:
 
 
 def prune(client: Any, say: Callable[[str], None]) -> list[str]:
-    """Remove this bundle's images of other revisions that no container uses; their names.
+    """Remove this bundle's images of other revisions, and what unfinished builds left; their names.
+
+    What a container uses stays. So do wheels of this checkout's locks; those of others go.
 
     Raises
     ------
@@ -116,11 +117,25 @@ def prune(client: Any, say: Callable[[str], None]) -> list[str]:
         The engine does not answer.
     """
     wanted = {reference(image) for image in (*IMAGES, GREENPLUM)} | {DEBIAN}
+    ours = {"label": f"{OURS_LABEL}=1"}
     removed = []
-    for name in present(client):
-        if name.startswith(f"{REPOSITORY}/") and name not in wanted:
-            say(f"Removing {name}")
-            with contextlib.suppress(docker.errors.APIError):  # a container uses it
-                client.api.remove_image(name)
-                removed.append(name)
+    with image_build.alone(say), faults("it removed images"):
+        others = [
+            name for image in client.api.images(filters=ours) for name in image["RepoTags"] or ()
+        ]
+        for name in others:
+            if name.startswith(f"{REPOSITORY}/") and name not in wanted:
+                removed += _removed(client, name, say)
+        for image in client.api.images(filters={**ours, "dangling": True}):
+            removed += _removed(client, image["Id"], say)
+        image_wheels.prune()
     return removed
+
+
+def _removed(client: Any, name: str, say: Callable[[str], None]) -> list[str]:
+    say(f"Removing {name}")
+    try:
+        client.api.remove_image(name)
+    except docker.errors.APIError:  # a container uses it
+        return []
+    return [name]

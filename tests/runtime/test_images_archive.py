@@ -61,9 +61,13 @@ def test_another_revision_is_refused_before_gigabytes_are_read(tmp_path: Path) -
 class TestWithAnEngine:
     """Two tiny images in the place of ours, under a name of their own."""
 
+    own = f"cerebro-ds-test-{secrets.token_hex(4)}"
+
     @pytest.fixture
     def client(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-        monkeypatch.setattr(names, "REPOSITORY", f"cerebro-ds-test-{secrets.token_hex(4)}")
+        for module in (names, images):
+            monkeypatch.setattr(module, "OURS_LABEL", self.own)
+            monkeypatch.setattr(module, "REPOSITORY", self.own)
         with engine() as client:
             for image in ("base", "worker"):
                 self.make(client, image)
@@ -71,16 +75,18 @@ class TestWithAnEngine:
             for image in ("base", "worker"):
                 self.remove(client, image)
 
-    def make(self, client: Any, image: str) -> None:
+    def make(self, client: Any, image: str, tag: str = "") -> None:
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as files:
             entry = tarfile.TarInfo("name")
             entry.size = len(image)
             files.addfile(entry, io.BytesIO(image.encode()))
-        repository, _, tag = names.reference(image).partition(":")
-        labels = [f"LABEL {names.REVISION_LABEL}={names.tag(image)}"]
+        labels = {names.REVISION_LABEL: tag or names.tag(image), self.own: "1"}
         client.api.import_image_from_data(
-            packed.getvalue(), repository=repository, tag=tag, changes=labels
+            packed.getvalue(),
+            repository=f"{self.own}/{image}",
+            tag=tag or names.tag(image),
+            changes=[f"LABEL {name}={value}" for name, value in labels.items()],
         )
 
     def remove(self, client: Any, image: str) -> None:
@@ -105,3 +111,13 @@ class TestWithAnEngine:
         with pytest.raises(EnvironmentFault, match="images/build --only segment spark"):
             archive.save(client, names.IMAGES[:4], tmp_path, print)
         assert not list(tmp_path.iterdir())
+
+    def test_other_revisions_are_removed(self, client: Any, state_folder: Path) -> None:
+        built = images.ensure(client, ["base", "worker"], pytest.fail)
+        self.make(client, "worker", "older")
+        old = state_folder / "wheels" / "0123456789abcdef-cpu"
+        old.mkdir(parents=True)
+        assert images.prune(client, print) == [f"{self.own}/worker:older"]
+        assert images.prune(client, print) == []
+        assert images.ensure(client, ["base", "worker"], pytest.fail) == built
+        assert not old.exists()
