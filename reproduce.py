@@ -17,7 +17,8 @@ commands
 
 modifiers
   --scale smoke|laptop|paper         how large (default: laptop)
-  --runtime auto|local               everything runs as local processes in this version
+  --runtime auto|local|docker|cluster
+                                     auto: containers where a Docker engine answers, else processes
   --workers N                        2 at smoke, 4 at laptop, 8 at paper scale unless given
   --protocol equal                   the same evaluation for all
   --policy NAME                      another scheduler for approaches that hop

@@ -2,8 +2,8 @@
 
 ``role NAME --topology FILE --node I`` and ``drive RUN_FOLDER`` are what containers and local
 processes run, ``hold`` and ``draw FIGURE SCALE RUN_FOLDER ...`` what only containers do, ``images``
-is ``images/build``, ``pagefile inspect FILE`` says what a database's file holds; everything else is
-the user's command line.
+is ``images/build``, ``gpus`` says which GPUs there are, ``pagefile inspect FILE`` what a database's
+file holds; everything else is the user's command line.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ ENTRIES: Mapping[str, tuple[str, str, bool]] = {
     "hold": ("experiments.runtime.holder", "hold", False),
     "drive": ("experiments.runner.command", "drive_command", False),
     "draw": ("experiments.cli.drawing", "draw_command", True),
+    "gpus": ("experiments.runtime.gpus", "command", False),
     "images": ("experiments.cli.images", "command", True),
     "pagefile": ("experiments.warehouse.pagefile.inspect", "command", True),
 }

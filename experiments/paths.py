@@ -17,6 +17,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 PACKAGE = Path(__file__).resolve().parent
 STATE_VARIABLE = "CEREBRO_DS_HOME"
 ARTIFACTS_VARIABLE = "CEREBRO_DS_ARTIFACTS"
+COMPILED_VARIABLE = "CEREBRO_DS_COMPILED"
+"""Folder of what numba compiled, where the code's own folder cannot be written."""
 MADE_VARIABLE = "CEREBRO_DS_MADE"
 """Folder of what is made from the checkout alone, in our images; else the state folder."""
 
@@ -95,7 +97,7 @@ class State:
 
     @property
     def compiled(self) -> Path:
-        """What numba compiled in containers, whose own files cannot be written."""
+        """What numba compiled in containers."""
         return self.root / "compiled"
 
     @property

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.models.frameworks import CPU
 from experiments.models.measures import Counts
 from experiments.models.worker import TRAIN, VALID
 from experiments.telemetry.clock import UnitClock
@@ -165,7 +166,8 @@ class SubEpoch:
         spans = [[s.phase, s.start_ns, s.end_ns, s.bytes] for s in _clock.spans()]
         counters = {"builds": 1, "steps": int(result[1])}
         found = {"metrics": {}, "ranks": {}, **_counted}
-        return (*result, {"spans": spans, "counters": counters, **found})
+        # The TensorFlow in this environment is built for CPUs.
+        return (*result, {"spans": spans, "counters": counters, "device": CPU, **found})
 
 
 def _read_model(read: Callable[..., Any], content: bytes, load: Callable[..., Any]) -> Any:

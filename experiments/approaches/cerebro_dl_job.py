@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Mapping
@@ -34,7 +35,6 @@ SPARK = {
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.authenticate": "true",
-    "spark.driver.extraJavaOptions": JVM_OPTIONS,
     "spark.python.daemon.module": cerebro_dl_daemon.__name__,
     "spark.sql.warehouse.dir": "warehouse",
     # A file is one partition, so that worker k is given what segment k exported.
@@ -116,6 +116,9 @@ def _session(job: Mapping[str, Any]) -> Any:
     builder = SparkSession.builder.master(job["master"]).appName("cerebro-dl")
     for name, value in SPARK.items():
         builder = builder.config(name, value)
+    # Its libraries are unpacked there, and /tmp may hold nothing that runs.
+    options = f'{JVM_OPTIONS} -Djava.io.tmpdir="{tempfile.gettempdir()}"'
+    builder = builder.config("spark.driver.extraJavaOptions", options)
     builder = builder.config("spark.local.dir", f"{job['folder']}/spark")
     return builder.config("spark.default.parallelism", job["workers"]).getOrCreate()
 

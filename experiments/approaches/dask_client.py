@@ -26,6 +26,8 @@ SETTINGS: Mapping[str, Any] = {
     "distributed.scheduler.no-workers-timeout": f"{RETURN_SECONDS:g}s",
     # Sampling stacks every 10 ms costs what we measure.
     "distributed.worker.profile.enabled": False,
+    # So does asking a GPU's driver, and one that is broken would end the worker.
+    "distributed.diagnostics.nvml": False,
     "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS:g}s",
 }
 

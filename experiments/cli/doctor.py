@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from experiments import java, paths
+from experiments import java, nvidia, paths
 from experiments.cli import environment, machine
 from experiments.errors import EnvironmentFault
 
@@ -165,7 +165,20 @@ def _docker() -> Check:
         return Check("Docker", "warn", f"no permission on {DOCKER_SOCKET}", fallback)
     except OSError:
         return Check("Docker", "warn", "no engine answers", fallback)
-    return Check("Docker", "ok", f"engine {version} answers".replace("  ", " "))
+    told = f"engine {version} answers".replace("  ", " ")
+    return Check("Docker", "ok", f"{told}; {_images()}" if version else told)
+
+
+def _images() -> str:
+    from contextlib import closing
+
+    from experiments.runtime import engine, images
+
+    with closing(engine.connect()) as client:
+        lacking = images.missing(client, images.IMAGES)
+    if lacking:
+        return f"its images of this checkout lack {', '.join(lacking)} (made when run)"
+    return "it has the images of this checkout"
 
 
 def _docker_version() -> str:
@@ -185,25 +198,19 @@ def _docker_version() -> str:
 
 
 def _gpu() -> Check:
-    nothing = "no GPU: runs on CPU"
-    try:
-        import pynvml
-    except ImportError:
-        there = machine.NVIDIA.exists()
-        reason = "a driver is there, asked once the environment stands" if there else "no driver"
-        return Check("GPU", "ok", reason if there else f"{nothing} ({reason})")
-    try:
-        pynvml.nvmlInit()
-        try:
-            handles = [
-                pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())
-            ]
-            names = [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
-        finally:
-            pynvml.nvmlShutdown()
-    except pynvml.NVMLError as error:
-        return Check("GPU", "ok", f"{nothing} ({error})")
-    return Check("GPU", "ok", ", ".join(names) or f"{nothing} (the driver names none)")
+    found = nvidia.find()
+    names = [f"{gpu.name} ({gpu.memory_bytes / 1e9:.0f} GB)" for gpu in found.gpus]
+    said = ", ".join(names) or "no GPU: runs on CPU"
+    if found.reason:
+        said = f"{said} ({found.reason})"
+    if found.broken:
+        mend = "nvidia-smi tells more; install the driver anew, or do without: it all runs on CPU"
+        return Check("GPU", "warn", said, mend)
+    if found.gpus:
+        from experiments.runtime.gpus import cpu_builds
+
+        said = "; ".join([said, *(f"{name}'s build is for CPUs" for name in cpu_builds())])
+    return Check("GPU", "ok", said)
 
 
 def _clock() -> Check:

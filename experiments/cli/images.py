@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,11 +78,58 @@ def command(arguments: Sequence[str]) -> int:
     for image in images:
         if image not in known:
             raise SpecError(f"no image is called {image!r}: there are {', '.join(known)}")
-    _carry_out(options, images, Progress(options.quiet))
+    signal.signal(signal.SIGTERM, _interrupted)
+    with _Ticking(Progress(options.quiet)) as progress:
+        _carry_out(options, images, progress)
     return 0
 
 
-def _carry_out(options: argparse.Namespace, images: list[str], progress: Progress) -> None:
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+class _Ticking:
+    """Progress that repeats what it told last, so that the time goes on in steps that say nothing.
+
+    Parameters
+    ----------
+    progress : what tells.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._text = progress, ""
+        self._over, self._one = threading.Event(), threading.Lock()
+        self._thread = threading.Thread(target=self._tick, daemon=True)
+
+    def tell(self, text: str) -> None:
+        with self._one:
+            self._text = text
+            self._progress.tell(text)
+
+    def done(self, text: str) -> None:
+        """Tell the last line."""
+        with self._one:
+            self._text = ""
+            self._progress.tell(text, always=True)
+
+    def _tick(self) -> None:
+        while not self._over.wait(1):
+            with self._one:
+                if self._text:
+                    self._progress.tell(self._text)
+
+    def __enter__(self) -> _Ticking:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+        if self._text and self._progress.live and not self._progress.quiet:
+            sys.stderr.write("\n")
+
+
+def _carry_out(options: argparse.Namespace, images: list[str], progress: _Ticking) -> None:
     from experiments.runtime import image_archive, image_greenplum, image_names
     from experiments.runtime.engine import connect
     from experiments.runtime.images import ensure, prune
@@ -95,19 +145,19 @@ def _carry_out(options: argparse.Namespace, images: list[str], progress: Progres
         print(_listing(client, [*image_names.IMAGES, image_names.GREENPLUM]))
     elif options.save:
         contents = image_archive.save(client, images, options.save, say)
-        progress.tell(f"Saved {contents.bytes / 1e9:.1f} GB in {options.save}", always=True)
+        progress.done(f"Saved {contents.bytes / 1e9:.1f} GB in {options.save}")
     elif options.load:
         contents = image_archive.load(client, options.load, say)
-        progress.tell(f"Loaded {len(contents.images)} images", always=True)
+        progress.done(f"Loaded {len(contents.images)} images")
     elif options.prune:
         removed = prune(client, say)
-        progress.tell(f"Removed {len(removed)} images of other revisions", always=True)
+        progress.done(f"Removed {len(removed)} images of other revisions")
     else:
         standard = [image for image in images if image != image_names.GREENPLUM]
         ensure(client, standard, say)
         if image_names.GREENPLUM in images and given is not None:
             image_greenplum.ensure(client, given, say)
-        progress.tell("The images stand", always=True)
+        progress.done("The images stand")
 
 
 def _listing(client: Any, images: Sequence[str]) -> str:

@@ -18,8 +18,6 @@ PYTHON = "3.11"
 PLPYTHON = Path("/usr/lib/postgresql/15/lib/plpython3.so")
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 APT = Path("/usr/bin/apt-get")
-NVIDIA = Path("/dev/nvidiactl")
-"""There when an NVIDIA driver is."""
 DISK_BYTES = 8 * 10**9
 BESIDE_BYTES = 4 * 10**9
 """Of an environment beside the main one, while it is made."""

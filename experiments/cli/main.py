@@ -27,6 +27,7 @@ from experiments.specs.load import (
     run_spec,
 )
 from experiments.specs.spark import check_address
+from experiments.specs.topology import ALL_SEGMENTS, SEGMENTS_TO_USE
 
 if TYPE_CHECKING:
     from experiments.runner.plan import PlannedRun
@@ -131,6 +132,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="|".join(choice.RUNTIMES),
         help="auto (the default): in containers where a Docker engine answers, else as processes "
         f"of this machine; ${choice.VARIABLE} is another default",
+    )
+    how.add_argument(
+        "--segments",
+        default=ALL_SEGMENTS,
+        metavar="|".join(SEGMENTS_TO_USE),
+        help="nodes that take part: all, or only those with a GPU",
     )
     how.add_argument("--workers", type=int, metavar="N", help="1 to 8; default by scale: 2, 4, 8")
     how.add_argument("--protocol", default="equal", metavar="|".join(protocols()))
@@ -473,6 +480,7 @@ def _check(options: argparse.Namespace) -> None:
         ("scale", options.scale, SCALES),
         ("runtime", options.runtime, choice.RUNTIMES),
         ("protocol", options.protocol, protocols()),
+        ("segments", options.segments, SEGMENTS_TO_USE),
     ):
         if value not in known:
             raise nearest(kind, value, known)

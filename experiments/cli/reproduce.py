@@ -21,13 +21,16 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     """
     pending = [run for run in runs if run.state is not RunState.DONE]
     quiet = options.quiet or options.json
+    remarks: list[str] = []
     if pending:
         from experiments.cli import upfront
         from experiments.runner.execute import execute
 
-        upfront.check(pending)
+        remarks = upfront.check(pending, options.segments)
         upfront.make(pending, quiet=quiet)
     with Progress(runs, quiet=quiet) as progress:
+        for remark in remarks:
+            progress.say(remark)
         for run in runs:
             progress.announced(run)
             if run.state is RunState.DONE:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from experiments import nvidia
 from experiments.cli import environment, machine
 from experiments.errors import EnvironmentFault
 from experiments.paths import STATE_VARIABLE
@@ -150,7 +151,7 @@ def prefer_local_torch(home: environment.Environment, progress: Progress, held: 
     entry = re.search(
         r"(?m)^torch==.*(?:\n +--hash.*)+\n", home.locks[0].read_text(encoding="utf-8")
     )
-    if entry is None or machine.NVIDIA.exists():
+    if entry is None or nvidia.DEVICE.exists():
         return
     alone = home.scratch / "torch.txt"
     alone.write_text(entry.group(), encoding="utf-8")

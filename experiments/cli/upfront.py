@@ -10,23 +10,30 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 
-from experiments import datasets
+from experiments import datasets, nvidia
 from experiments.cli import environment, machine
 from experiments.errors import EnvironmentFault
 from experiments.paths import ARTIFACTS_VARIABLE, STATE_VARIABLE, Artifacts, state
 from experiments.runner import needs
 from experiments.runner.plan import PlannedRun
-from experiments.runtime import choice, engine, images
+from experiments.runtime import choice, engine, gpus, images, sweep
 from experiments.specs.load import approaches
 
 
-def check(runs: Sequence[PlannedRun]) -> None:
+def check(runs: Sequence[PlannedRun], segments: str) -> list[str]:
     """Raise :class:`~experiments.errors.UserError` for the first thing that is not as it must be.
 
     Parameters
     ----------
     runs : those that are to be carried out.
+    segments : which nodes take part.
+
+    Returns
+    -------
+    Lines that say what the runs will train on.
     """
+    found = nvidia.find()
+    gpus.check_segments(segments, found)
     here = state()
     problem = machine.closed_problem(here.root, STATE_VARIABLE)
     for folder in (here.root, here.datasets, here.clusters, here.stores):
@@ -43,6 +50,8 @@ def check(runs: Sequence[PlannedRun]) -> None:
                 )
         datasets.check(run.spec.dataset, run.spec.workers, run.spec.seed)
     needs.check([run.spec for run in runs], runs[0].runtime)
+    sizes = sorted({run.spec.workers for run in runs if run.spec.emulation is None})
+    return list(dict.fromkeys(line for size in sizes for line in gpus.remarks(found, size)))
 
 
 def make(runs: Sequence[PlannedRun], *, quiet: bool) -> None:
@@ -51,6 +60,7 @@ def make(runs: Sequence[PlannedRun], *, quiet: bool) -> None:
 
     if runs[0].runtime != choice.LOCAL:
         with closing(engine.connect()) as client:
+            sweep.remove_abandoned(client, str(state().root), state().clusters)
             images.ensure(client, images.IMAGES, setup.Progress(quiet).tell)
         return
     rows = (approaches()[run.spec.approach] for run in runs)

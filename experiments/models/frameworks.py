@@ -1,4 +1,4 @@
-"""Starts TensorFlow or torch under Keras 3: quiet, with a bounded number of threads.
+"""Starts TensorFlow or torch under Keras 3: quiet, with bounded threads and memory of its GPU.
 
 Both are imported late, by :func:`start`, because an import takes seconds and hundreds of megabytes
 that a process which only reads results must not pay. Keras serves one framework per process.
@@ -14,12 +14,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from experiments import nvidia
 from experiments.errors import SpecError
 
 FRAMEWORKS = ("tensorflow", "torch")
 
 DETERMINISTIC_VARIABLE = "CEREBRO_DS_DETERMINISTIC"
 """Set to anything, it has the effect of :func:`deterministic` in every process that inherits it."""
+
+FRACTION_VARIABLE = "CEREBRO_DS_GPU_FRACTION"
+"""Share of its GPU's memory that a process may take; at 1 it takes what it needs, as it needs it.
+
+Which GPU that is, :data:`~experiments.nvidia.VISIBLE_VARIABLE` says; it names one at most.
+"""
+
+CPU = "CPU"
 
 
 @dataclass
@@ -29,6 +38,7 @@ class _Process:
     threads: int | None = None
     deterministic: bool = False
     started: str | None = None
+    device: str = CPU
 
 
 _process = _Process()
@@ -64,6 +74,11 @@ def deterministic() -> None:
     if _process.started and not _process.deterministic:
         raise RuntimeError(f"deterministic() came after {_process.started} had started")
     _process.deterministic = True
+
+
+def device() -> str:
+    """What this process trains on: its GPU's name, or :data:`CPU`; so too before a framework."""
+    return _process.device
 
 
 UNUSED_BY_TRAINING = ("IPython", "matplotlib", "pandas")
@@ -107,6 +122,8 @@ def start(framework: str) -> None:
         No such framework.
     RuntimeError
         Keras already runs on the other one in this process.
+    EnvironmentFault
+        The GPU that this process was given is not there.
     """
     if framework not in FRAMEWORKS:
         near = difflib.get_close_matches(framework, FRAMEWORKS, n=1) or [FRAMEWORKS[0]]
@@ -129,26 +146,37 @@ def start(framework: str) -> None:
     # The user's own ~/.keras/keras.json must not change what is trained.
     keras.config.set_floatx("float32")
     keras.config.set_image_data_format("channels_last")
-    if framework == "tensorflow":
-        _start_tensorflow()
-    else:
-        _start_torch()
+    _process.device = _start_tensorflow() if framework == "tensorflow" else _start_torch()
     _process.started = framework
 
 
-def _start_tensorflow() -> None:
+def _fraction() -> float:
+    return float(os.environ.get(FRACTION_VARIABLE, "1"))
+
+
+def _start_tensorflow() -> str:
     import tensorflow as tf
 
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus and _fraction() < 1:
+        whole = nvidia.one(os.environ[nvidia.VISIBLE_VARIABLE]).memory_bytes
+        megabytes = int(_fraction() * whole) // 2**20
+        share = tf.config.LogicalDeviceConfiguration(memory_limit=megabytes)
+        tf.config.set_logical_device_configuration(gpus[0], [share])
+    else:
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
     if _process.threads is not None:
         tf.config.threading.set_intra_op_parallelism_threads(_process.threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     if _process.deterministic:
         tf.config.experimental.enable_op_determinism()
+    if not gpus:
+        return CPU
+    return str(tf.config.experimental.get_device_details(gpus[0])["device_name"])
 
 
-def _start_torch() -> None:
+def _start_torch() -> str:
     import torch
 
     if _process.threads is not None:
@@ -156,3 +184,8 @@ def _start_torch() -> None:
     if _process.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
+    if not torch.cuda.is_available():
+        return CPU
+    if _fraction() < 1:
+        torch.cuda.set_per_process_memory_fraction(_fraction())
+    return str(torch.cuda.get_device_name())

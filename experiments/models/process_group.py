@@ -21,6 +21,7 @@ from typing import Any
 
 import psutil
 
+from experiments import nvidia
 from experiments.errors import EnvironmentFault, ServerDied
 from experiments.files import unwritable
 
@@ -156,17 +157,29 @@ _CPU = "cpu"
 
 
 def _device() -> str:
-    """What this process trains on: its GPU by its own name in the world, or the CPU."""
+    """What this process trains on: its GPU by its own name in the world, or the CPU.
+
+    The variable knows an instance of a GPU from its neighbour, which torch may not.
+    """
     import torch
 
     if not torch.cuda.is_available():
         return _CPU
-    return str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
+    given = os.environ.get(nvidia.VISIBLE_VARIABLE)
+    return given or str(torch.cuda.get_device_properties(torch.cuda.current_device()).uuid)
 
 
 def _backend(devices: list[str]) -> str:
-    """NCCL where each rank has a GPU for itself; it refuses to share one, which gloo does not."""
-    return "nccl" if _CPU not in devices and len({*devices}) == len(devices) else "gloo"
+    """NCCL where each rank has a GPU for itself; it refuses to share one, which gloo does not.
+
+    Ranks on instances of one GPU share it, to NCCL.
+    """
+    alone = len({*devices}) == len(devices) and not any(map(_is_instance, devices))
+    return "nccl" if alone and _CPU not in devices else "gloo"
+
+
+def _is_instance(device: str) -> bool:
+    return device.startswith("MIG-")
 
 
 @contextlib.contextmanager

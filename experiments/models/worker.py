@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.errors import DataError
+from experiments.models import frameworks
 from experiments.models.codec import DamagedState
 from experiments.models.session import Session
 from experiments.telemetry.clock import UnitClock
@@ -46,10 +47,11 @@ class Block(NamedTuple):
 
 
 Report = dict[str, Any]
-"""JSON-able answer of a step: ``spans`` as [phase, start_ns, end_ns, bytes], ``counters`` and, at
-the end of a unit, ``rows``, ``loss`` (mean per row, as the journal's ``number`` writes it),
-``metrics`` (means) and ``ranks`` (see :mod:`experiments.models.measures`). A unit of training that
-ended with evaluations has these four of each of them under ``evaluations``, by kind."""
+"""JSON-able answer of a step: ``spans`` as [phase, start_ns, end_ns, bytes], ``counters``, the
+``device`` that this process trains on (its GPU's name, or ``CPU``) and, at the end of a unit,
+``rows``, ``loss`` (mean per row, as the journal's ``number`` writes it), ``metrics`` (means) and
+``ranks`` (see :mod:`experiments.models.measures`). A unit of training that ended with evaluations
+has these four of each of them under ``evaluations``, by kind."""
 
 TRAIN, TRAINING_PASS, VALID = "train", "training_pass", "valid"
 """Kinds of unit: training, evaluation on the training set, and on the validation set."""
@@ -203,7 +205,7 @@ class UnitWorker:
             "traces": self.session.traces,
             **self.session.emulated(),
         }
-        return {"spans": spans, "counters": counters}
+        return {"spans": spans, "counters": counters, "device": frameworks.device()}
 
 
 def merge(reports: Sequence[Report]) -> Report:

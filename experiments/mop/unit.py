@@ -45,6 +45,7 @@ class UnitResult:
     metrics : means over these rows, for example ``top1_error`` and ``top5_error`` (0 to 1).
     ranks : what the area under the ROC curve is made of, of an evaluation with two classes.
     counters : numbers worth keeping, for example buffer hits.
+    device : what the worker trains on, a GPU's name or ``CPU``; empty where it does not tell.
     evaluations : of a unit of training that ended with some, what each kind found: ``rows``,
         ``loss``, ``metrics`` and ``ranks``.
     """
@@ -55,6 +56,7 @@ class UnitResult:
     metrics: Mapping[str, float] = field(default_factory=dict)
     ranks: Ranks = field(default_factory=dict)
     counters: Mapping[str, float] = field(default_factory=dict)
+    device: str = ""
     evaluations: Mapping[Kind, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
@@ -67,6 +69,7 @@ class UnitResult:
             metrics=report["metrics"],
             ranks=report["ranks"],
             counters=report["counters"],
+            device=report.get("device", ""),
             evaluations=report.get("evaluations", {}),
         )
 
@@ -78,7 +81,7 @@ class UnitResult:
             "metrics": dict(self.metrics),
             "counters": dict(self.counters),
         }
-        more = {"ranks": self.ranks, "evaluations": self.evaluations}
+        more = {"device": self.device, "ranks": self.ranks, "evaluations": self.evaluations}
         return {**found, **{name: value for name, value in more.items() if value}}
 
 

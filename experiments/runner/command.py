@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import signal
 import sys
 import traceback
@@ -11,14 +12,19 @@ from pathlib import Path
 
 from experiments.errors import UserError
 from experiments.lifetime import die_with_parent
+from experiments.runtime.gpus import NO_GPU
 
 
 def drive_command(arguments: list[str]) -> int:
-    """Drive one run; 0 done, 1 failed, 2 the user can mend it (one last line), 130 interrupted."""
+    """Drive one run; 0 done, 1 failed, 2 the user can mend it (one last line), 130 interrupted.
+
+    Drivers train nothing that could use a GPU, so they see none.
+    """
     if len(arguments) != 1:
         print("error: usage: python -m experiments drive RUN_FOLDER", file=sys.stderr)
         return 2
     die_with_parent(signal.SIGTERM)
+    os.environ.update(NO_GPU)
     from experiments.runner.drive import drive
 
     try:

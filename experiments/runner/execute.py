@@ -21,10 +21,10 @@ from experiments.paths import RunFolder, state
 from experiments.runner import needs, spark
 from experiments.runner.plan import PlannedRun
 from experiments.runner.supervise import Supervisor
-from experiments.runtime import choice
+from experiments.runtime import choice, gpus
 from experiments.runtime.base import Driver, Runtime
 from experiments.runtime.started import USER_ERROR_STATUS, exit_text
-from experiments.specs.topology import CACHE_BYTES
+from experiments.specs.topology import CACHE_BYTES, Topology
 from experiments.telemetry.journal import Event, Journal, Tail
 
 WATCH_SECONDS = 0.2
@@ -76,7 +76,6 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
         elif folder.result.exists():
             return  # another process has finished it since it was planned
         folder.root.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder.run, json.dumps(_record(run, runtime), indent=1))
         if Trait.PACKAGE in approach.traits and folder.journal.exists():
             # It cannot go on: the run begins again, and its journal says so.
             number = len(folder.earlier) + 1
@@ -87,6 +86,7 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
         cache = CACHE_BYTES if run.spec.protocol.caches else 0
         topology = runtime.make_topology(run.name, run.spec.workers, threads, cache_bytes=cache)
         runtime.share(stores)
+        write_atomically(folder.run, json.dumps(_record(run, runtime, topology), indent=1))
         topology.write(folder.topology)
         with Journal(folder.restarts, run.name) as restarts:
             supervisor = Supervisor(runtime, topology, roles, restarts)
@@ -143,7 +143,7 @@ def _end(driver: Driver) -> None:
         driver.kill()
 
 
-def _record(run: PlannedRun, runtime: Runtime) -> dict[str, object]:
+def _record(run: PlannedRun, runtime: Runtime, topology: Topology) -> dict[str, object]:
     """``run.json``: what, where, with which versions."""
     return {
         "run": run.name,
@@ -157,6 +157,7 @@ def _record(run: PlannedRun, runtime: Runtime) -> dict[str, object]:
             "processor": platform.machine(),
             "cores": os.cpu_count(),
             "memory_bytes": psutil.virtual_memory().total,
+            "devices": gpus.devices(topology),
         },
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},

@@ -68,6 +68,7 @@ class FollowedContainer:
             for chunk in stream:
                 with contextlib.suppress(OSError):  # a full disk must not block the container
                     output.write(chunk)
+        _hang_up(stream)
         with contextlib.suppress(*_engine_errors()):
             status = self._container.wait()["StatusCode"]
         self._status = _SIGNALLED - status if _SIGNALLED < status < LOST else status
@@ -125,9 +126,19 @@ class HeldNode:
             return bool(self._container.status == "running")
         return False
 
+    def let_go(self) -> None:
+        """Close its standard input, which ends it."""
+        _hang_up(self._input)
+
     def put(self, archive: bytes) -> None:
         """Unpack a tar archive in the node's folder."""
         self._container.put_archive(self._folder, archive)
+
+
+def _hang_up(attached: Any) -> None:
+    """Close the connection behind what ``attach`` gave, which the SDK keeps to itself."""
+    with contextlib.suppress(*_engine_errors()):
+        attached._response.close()
 
 
 def _engine_errors() -> tuple[type[Exception], ...]:

@@ -115,6 +115,12 @@ class Definitions:
         made = self._inside(role, node, binds, command)
         made["environment"] |= dict.fromkeys(THREAD_VARIABLES, str(threads))
         made["environment"][ENDPOINT_VARIABLE] = f"{address}:{port}"
+        if node.gpu is not None and role in EVERY_NODE_ROLES:
+            from docker.types import DeviceRequest
+
+            # "utility" brings the library that a role asks for its GPU.
+            wanted = [["gpu", "utility"]]
+            made["device_requests"] = [DeviceRequest(device_ids=[node.gpu], capabilities=wanted)]
         return made
 
     def driver(self, node: Node, binds: Iterable[Bind], folder: Path) -> dict[str, Any]:
@@ -160,6 +166,9 @@ def confined(binds: Iterable[Bind], mounts: Iterable[Any] = ()) -> dict[str, Any
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "pids_limit": _PROCESSES,
+        # Whoever starts them watches them; a shell in each of twenty containers every few seconds
+        # costs a third of a core.
+        "healthcheck": {"test": ["NONE"]},
         "tmpfs": {"/tmp": _TEMPORARY},
         "mounts": [*mounted, *mounts],
         "log_config": LogConfig(type="json-file", config={"max-size": "50m"}),

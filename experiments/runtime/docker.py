@@ -18,10 +18,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from experiments import nvidia
 from experiments.errors import ServerDied
 from experiments.models.frameworks import DETERMINISTIC_VARIABLE
-from experiments.paths import ARTIFACTS_VARIABLE, STATE_VARIABLE, Artifacts, RunFolder, state
-from experiments.runtime import sweep
+from experiments.paths import (
+    ARTIFACTS_VARIABLE,
+    COMPILED_VARIABLE,
+    STATE_VARIABLE,
+    Artifacts,
+    RunFolder,
+    state,
+)
+from experiments.runtime import gpus, sweep
 from experiments.runtime.containers import ContainerDriver, ContainerRole, HeldNode
 from experiments.runtime.definitions import (
     HOLDER,
@@ -112,10 +120,10 @@ class DockerRuntime:
         with told("it made the network of a cluster"):
             network = self._make_network()
         nodes = []
-        for index in range(workers):
+        for index, given in enumerate(gpus.assign(nvidia.find().gpus, workers)):
             ports = {role: FIRST_PORT + ROLES.index(role) for role in roles_of_node(index)}
             address = str(network.network_address + _FIRST_HOST + index)
-            nodes.append(Node(index, address, self.root / f"node-{index}", ports))
+            nodes.append(Node(index, address, self.root / f"node-{index}", ports, given))
         make_secrets(self.root / "secrets", [node.address for node in nodes])
         return Topology(name, SECRETS, threads, tuple(nodes), None, cache_bytes)
 
@@ -167,7 +175,8 @@ class DockerRuntime:
                 self._driver.kill()
         finally:
             self._driver = None
-            self._held.clear()
+            while self._held:
+                self._held.popitem()[1].let_go()
             if purge and self.root.exists():
                 self.claim()
             if self._lock.held:
@@ -218,8 +227,12 @@ class DockerRuntime:
 
     def _hold(self, topology: Topology, node: Node) -> None:
         """See to it that a node's holder runs and has topology and secrets."""
-        if node.index in self._held and self._held[node.index].running():
-            return
+        held = self._held.pop(node.index, None)
+        if held is not None:
+            if held.running():
+                self._held[node.index] = held
+                return
+            held.let_go()
         volume = self._definitions.run_volume(node.index)
         owner, group = self._definitions.user.split(":")
         node.data.mkdir(exist_ok=True)
@@ -311,7 +324,7 @@ def environment() -> dict[str, str]:
     told = {
         STATE_VARIABLE: str(state().root),
         ARTIFACTS_VARIABLE: str(Artifacts().root),
-        "NUMBA_CACHE_DIR": str(state().compiled),
+        COMPILED_VARIABLE: str(state().compiled),
     }
     if value := os.environ.get(DETERMINISTIC_VARIABLE):
         told[DETERMINISTIC_VARIABLE] = value

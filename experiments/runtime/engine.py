@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,20 +38,20 @@ def connect(url: str = "") -> Any:
     place = url or os.environ.get(VARIABLE) or f"unix://{SOCKET}"
     client = None
     try:
+        _knock(place)
         if url:
             client = docker.DockerClient(base_url=url, timeout=_ANSWER_SECONDS, use_ssh_client=True)
         else:
-            client = docker.from_env(timeout=_ANSWER_SECONDS)
+            client = docker.from_env(timeout=_ANSWER_SECONDS, use_ssh_client=True)
         speaks = str(client.version()["ApiVersion"])
-    except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+    except PermissionError:
+        raise EnvironmentFault(
+            f"this user may not use the Docker engine at {place}: sudo usermod -aG docker $USER "
+            "and log in again, or run the command as root"
+        ) from None
+    except (docker.errors.DockerException, requests.RequestException, OSError):
         if client is not None:
             client.close()
-        causes = repr(error)
-        if "PermissionError" in causes:
-            raise EnvironmentFault(
-                f"this user may not use the Docker engine at {place}: sudo usermod -aG docker "
-                "$USER and log in again, or run the command as root"
-            ) from None
         raise EnvironmentFault(
             f"no Docker engine answers at {place}: start it (sudo systemctl start docker; to "
             f"install one: sudo apt-get install docker.io), or set {VARIABLE}"
@@ -63,6 +64,15 @@ def connect(url: str = "") -> Any:
         )
     client.api.timeout = _CALL_SECONDS
     return client
+
+
+def _knock(place: str) -> None:
+    """Connect to an engine behind a socket, which the SDK leaves open where it cannot."""
+    scheme, _, path = place.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_ANSWER_SECONDS)
+            knocking.connect(path)
 
 
 def is_local(client: Any) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import requests
 
 from experiments.errors import EnvironmentFault
 from experiments.runtime.image_names import OURS_LABEL, REPOSITORY
@@ -26,12 +27,16 @@ DEBIAN = f"{REPOSITORY}/debian:{SUITE}"
 SOURCES = Path("/etc/apt")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-LEAN = "".join(
-    f"path-exclude /usr/share/{what}/*\n" for what in ("doc", "man", "info", "locale", "lintian")
+_PULL_SECONDS = 20
+"""Without a word from a registry, after which none answers."""
+_SWEEP = (
+    "var/cache/apt",
+    "var/lib/apt/lists",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/info",
 )
-"""For dpkg: what no container reads. Copyright files stay."""
-_LEAN_FILE = "etc/dpkg/dpkg.cfg.d/cerebro-ds"
-_SWEEP = ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/man", "usr/share/locale")
+"""Folders that are emptied before the import; ``images/base`` keeps them so."""
 
 Say = Callable[[str], None]
 
@@ -107,14 +112,23 @@ def ensure_debian(client: Any, proxy: str, say: Say) -> str:
         return str(client.api.inspect_image(DEBIAN)["Id"])
     except docker.errors.ImageNotFound:
         pass
-    try:
-        say(f"Pulling {PULLED}")
-        client.images.pull(PULLED).tag(DEBIAN)
-        client.api.remove_image(PULLED, noprune=True)
-    except docker.errors.APIError:
+    say(f"Pulling {PULLED}")
+    if not _pulled(client):
         say("No registry answers: making Debian with debootstrap")
         _bootstrap(client, proxy)
     return str(client.api.inspect_image(DEBIAN)["Id"])
+
+
+def _pulled(client: Any) -> bool:
+    patience, client.api.timeout = client.api.timeout, _PULL_SECONDS
+    try:
+        client.images.pull(PULLED).tag(DEBIAN)
+        client.api.remove_image(PULLED, noprune=True)
+    except (docker.errors.APIError, requests.RequestException):
+        return False
+    finally:
+        client.api.timeout = patience
+    return True
 
 
 def _bootstrap(client: Any, proxy: str) -> None:
@@ -156,14 +170,11 @@ def _sweep(root: Path) -> None:
     for name in _SWEEP:
         shutil.rmtree(root / name, ignore_errors=True)
         (root / name).mkdir(parents=True)
-    (root / "usr/share/man/man1").mkdir()  # Java's package makes links there
     (root / "var/lib/apt/lists/partial").mkdir()
-    (root / "var/cache/apt/archives/partial").mkdir()
+    (root / "var/cache/apt/archives/partial").mkdir(parents=True)
     for log in (root / "var/log").glob("*.log"):
         log.unlink()
     (root / "etc/machine-id").write_bytes(b"")
-    keep = "path-include /usr/share/doc/*/copyright\n"
-    (root / _LEAN_FILE).write_text(LEAN + keep, encoding="ascii")
 
 
 def _import(client: Any, root: Path) -> None:

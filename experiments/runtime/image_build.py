@@ -27,9 +27,9 @@ from experiments.runtime.image_relay import relay
 from experiments.runtime.image_wheels import wheels
 
 BYTES: Mapping[str, int] = {
-    "base": 5_000_000_000,
-    "segment": 600_000_000,
-    "spark": 400_000_000,
+    "base": 5_500_000_000,
+    "segment": 400_000_000,
+    "spark": 300_000_000,
     "worker": 100_000_000,
     "experiment": 3_000_000_000,
     "greenplum": 2_000_000_000,
@@ -39,6 +39,12 @@ CUDA_BYTES = 8_000_000_000
 """What ``base`` needs on top with CUDA's."""
 
 Say = Callable[[str], None]
+
+_ERROR = re.compile(
+    r"^E: |^ERROR: |^error: |^\w+(Error|Fault): |: Depends: .* but |error while loading shared"
+)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+"""Docker colours what a step says on its standard error."""
 
 
 def build(client: Any, images: Sequence[str], say: Say) -> None:
@@ -138,14 +144,15 @@ def alone(say: Say) -> Iterator[None]:
 
 
 def labels(image: str) -> dict[str, str]:
-    """What an image says of itself."""
+    """What an image says of itself; of ``base`` only what its name follows from."""
+    base = image == names.BASE
     return {
         names.OURS_LABEL: "1",
         names.TITLE_LABEL: f"{names.REPOSITORY}/{image}",
-        "org.opencontainers.image.version": __version__,
+        "org.opencontainers.image.version": names.tag(image) if base else __version__,
         names.REVISION_LABEL: names.tag(image),
         "org.opencontainers.image.licenses": "Apache-2.0",
-        names.LOCKS_LABEL: names.locks_digest(),
+        names.LOCKS_LABEL: names.locks_digest(names.base_locks() if base else names.locks()),
         names.TORCH_LABEL: names.torch_build(),
     }
 
@@ -153,18 +160,15 @@ def labels(image: str) -> dict[str, str]:
 def context(image: str) -> io.BytesIO:
     """What an image is built from, as a tar archive that depends on nothing but its contents."""
     files: dict[str, bytes] = {"Dockerfile": names.recipes()[image]}
+    locks: Mapping[str, bytes] = {}
     if image == names.BASE:
         locks = names.base_locks()
-        found = sources()
-        files["apt/sources.list.d/debian.sources"] = apt_sources(found).encode()
-        if not found:
-            del files["apt/sources.list.d/debian.sources"]
+        if found := sources():
+            files["apt/sources.list.d/debian.sources"] = apt_sources(found).encode()
     else:
-        package = (
-            {lock.name for lock in LOCKS[PACKAGE_ENVIRONMENT]} if image == "experiment" else ()
-        )
-        locks = {name: names.bundle()[f"images/locks/{name}"] for name in package}
         files |= {f"bundle/{name}": content for name, content in names.bundle().items()}
+    if image == "experiment":
+        locks = {lock.name: names.locks()[lock.name] for lock in LOCKS[PACKAGE_ENVIRONMENT]}
     files |= {f"locks/{name}": lock for name, lock in locks.items()}
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
@@ -203,7 +207,7 @@ def _follow(stream: Iterator[Mapping[str, Any]], image: str, say: Say) -> None:
     log = state().images / f"{image}.log"
     said: list[str] = []
     for message in stream:
-        text = str(message.get("stream", ""))
+        text = _COLOURS.sub("", str(message.get("stream", "")))
         said.append(text)
         step = re.match(r"Step (\d+)/(\d+) : (.{1,60})", text)
         if step:
@@ -219,5 +223,5 @@ def _reason(said: str, image: str, log: str) -> str:
     rows = [row.strip() for row in said.splitlines() if row.strip()]
     if any("no space left" in row.lower() for row in rows[-20:]):
         return f"the Docker engine's disk is full while it built {image}: make room (log: {log})"
-    named = [row for row in rows if re.match(r"E: |ERROR: |error: |\w+Error: |\w+Fault: ", row)]
-    return f"{image} could not be built: {(named or rows)[-1]} (log: {log})"
+    told = next((row for row in rows if _ERROR.search(row)), rows[-1] if rows else "no output")
+    return f"{image} could not be built: {told} (log: {log})"

@@ -132,13 +132,18 @@ def base_digest(checkout: Path = CHECKOUT) -> str:
 
 def base_locks(checkout: Path = CHECKOUT) -> Mapping[str, bytes]:
     """``{file name: content}`` of the locks of the main environment."""
-    names = (lock.name for lock in LOCKS[MAIN_ENVIRONMENT])
-    return {name: bundle(checkout)[f"images/locks/{name}"] for name in names}
+    return {lock.name: locks(checkout)[lock.name] for lock in LOCKS[MAIN_ENVIRONMENT]}
 
 
-def locks_digest(checkout: Path = CHECKOUT) -> str:
-    """SHA-256 over all locks, a label of every image."""
-    locks = {n: t for n, t in bundle(checkout).items() if n.startswith("images/locks/")}
+def locks(checkout: Path = CHECKOUT) -> Mapping[str, bytes]:
+    """``{file name: content}`` of all locks, and what they were made from."""
+    prefix = "images/locks/"
+    files = bundle(checkout).items()
+    return {name.removeprefix(prefix): text for name, text in files if name.startswith(prefix)}
+
+
+def locks_digest(locks: Mapping[str, bytes]) -> str:
+    """SHA-256 over locks, a label of every image."""
     return _digest(locks, length=64)
 
 

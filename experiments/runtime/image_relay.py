@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from experiments.errors import EnvironmentFault
 from experiments.runtime.image_wheels import CA_VARIABLE
 
 HOST = "wheels.invalid"
@@ -38,6 +39,11 @@ def relay(folders: Mapping[str, Path], secure: frozenset[str] = frozenset()) -> 
     ----------
     folders : ``{first part of the path: folder}``, served as ``http://wheels.invalid/PART/FILE``.
     secure : hosts that this machine reaches by HTTPS, although builds ask for them by HTTP.
+
+    Raises
+    ------
+    EnvironmentFault
+        The certificates that ``$CEREBRO_DS_CA`` names cannot be read.
     """
     opener = _opener()
 
@@ -63,7 +69,14 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    context = ssl.create_default_context(cafile=os.environ.get(CA_VARIABLE) or None)
+    bundle = os.environ.get(CA_VARIABLE) or None
+    try:
+        context = ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        raise EnvironmentFault(
+            f"{CA_VARIABLE}={bundle} is no bundle of certificates ({error.strerror}): name a file "
+            "of certificates in PEM format"
+        ) from error
     return urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _NoRedirect())
 
 
@@ -89,7 +102,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         if not name:
-            quoted = (urllib.parse.quote(file.name) for file in sorted(folder.iterdir()))
+            shown = (file.name for file in sorted(folder.iterdir()) if file.name[0] != ".")
+            quoted = (urllib.parse.quote(name) for name in shown)
             page = "".join(f'<a href="{file}">{file}</a>\n' for file in quoted).encode()
             self._head(200, {"Content-Type": "text/html", "Content-Length": str(len(page))})
             self.wfile.write(page)

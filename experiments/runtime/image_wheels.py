@@ -12,15 +12,17 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from experiments.errors import EnvironmentFault
-from experiments.paths import LOCKS, MAIN_ENVIRONMENT, lock_digest, state
+from experiments.paths import LOCKS, MAIN_ENVIRONMENT, STATE_VARIABLE, lock_digest, state
 
 REQUIREMENTS = "requirements.txt"
 CA_VARIABLE = "CEREBRO_DS_CA"
@@ -28,6 +30,8 @@ CA_VARIABLE = "CEREBRO_DS_CA"
 
 _ENTRY = re.compile(r"(?m)^([a-z0-9-]+)==.*(?:\n +--hash.*)*\n")
 _TELL_SECONDS = 10.0
+_BYTES = {"cpu": 3_000_000_000, "cuda": 8_000_000_000}
+"""Room that a folder needs while it is made."""
 
 Say = Callable[[str], None]
 
@@ -54,12 +58,23 @@ def wheels(environment: str, torch: str, say: Say) -> Path:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
+        _check_room(aside, _BYTES[torch])
         _Fetch(environment, aside, say).all(torch)
         (aside / REQUIREMENTS).write_text(_requirements(aside), encoding="ascii")
         aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise EnvironmentFault(
+            f"{free / 1e9:.1f} GB are free in {folder.parent} and the wheels for images need "
+            f"{needed / 1e9:.0f} GB: make room, or set {STATE_VARIABLE} to a folder on a larger "
+            "disk"
+        )
 
 
 class _Fetch:
@@ -76,19 +91,24 @@ class _Fetch:
         if "torch" in entries:
             self._torch(entries.pop("torch"), torch)
         self._pip("".join(entries.values()))
-        for lock in more:
-            if self._asked(lock):
-                self._pip(lock)
+        asked = [lock for lock in more if self._asked(lock)]
+        if torch == "cuda" and more and not asked:
+            raise EnvironmentFault(
+                "pip takes a build of torch without CUDA: unset PIP_EXTRA_INDEX_URL and "
+                "PIP_FIND_LINKS (also in pip.conf), or use --torch cpu"
+            )
+        for lock in asked:
+            self._pip(lock)
 
     def _torch(self, entry: str, torch: str) -> None:
         if torch == "cpu":
-            # Left to itself, pip in hash mode takes the registry's build, with several GB of CUDA.
+            # Left to itself, pip in hash mode takes the registry's build, with several GB of CUDA:
+            # a folder of wheels gives no digests in advance, and files with one come first.
             with contextlib.suppress(EnvironmentFault):
                 self._pip(entry, "--no-index")
                 return
             self._say("pip is offered no CPU build of torch: taking the registry's, with CUDA")
-        settings = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
-        self._pip(entry, settings=settings)
+        self._pip(entry)
 
     def _asked(self, lock: str) -> bool:
         """Does the torch that was fetched ask for a package of this lock (the one of CUDA)?"""
@@ -100,14 +120,15 @@ class _Fetch:
             asked |= {_canonical(n) for n in re.findall(r"(?m)^Requires-Dist: ([\w.-]+)", text)}
         return not asked.isdisjoint(entry[1] for entry in _ENTRY.finditer(lock))
 
-    def _pip(self, lock: str, *options: str, settings: Mapping[str, str] | None = None) -> None:
+    def _pip(self, lock: str, *options: str) -> None:
         pins = self._folder / "lock"
         pins.write_text(lock, encoding="utf-8")
         log = self._folder / "pip.log"
         command = [sys.executable, "-I", "-m", "pip", "wheel", "--no-deps", "--require-hashes"]
         command += ["--no-input", "--progress-bar", "off", "--disable-pip-version-check"]
         command += [*options, "--wheel-dir", str(self._folder), "-r", str(pins)]
-        code = self._run(command, log, {**_environment(), **(settings or {})})
+        with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
+            code = self._run(command, log, {**_environment(), "TMPDIR": scratch})
         rows = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         log.unlink()
         pins.unlink()
@@ -126,6 +147,7 @@ class _Fetch:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                start_new_session=True,
             )
         told = time.monotonic()
         try:
@@ -137,8 +159,9 @@ class _Fetch:
                     said = log.read_text(encoding="utf-8", errors="replace")
                     self._say(f"{self._title}: {len(re.findall('(?m)^Collecting ', said))} so far")
         finally:
-            child.kill()
-            child.wait()
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
 
 
 def _environment() -> dict[str, str]:

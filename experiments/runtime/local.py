@@ -10,7 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from experiments import nvidia
 from experiments.errors import EnvironmentFault, ServerDied, SpecError
+from experiments.runtime import gpus
 from experiments.runtime.driver import DriverProcess
 from experiments.runtime.lock import LOCK, FolderLock
 from experiments.runtime.ports import PortHolder, taken
@@ -62,7 +64,7 @@ class LocalRuntime:
     ) -> Topology:
         """Plan a cluster of ``workers`` nodes and write its topology and secrets.
 
-        The ports are held until their role starts.
+        The ports are held until their role starts. This machine's GPUs are its nodes'.
 
         Parameters
         ----------
@@ -83,10 +85,10 @@ class LocalRuntime:
         before = self._earlier_nodes()
         secrets = make_secrets(self.root / "secrets", [ADDRESS])
         nodes = []
-        for index in range(workers):
+        for index, given in enumerate(gpus.assign(nvidia.find().gpus, workers)):
             known = before[index].ports if index < len(before) else {}
             ports = {role: self._ports.hold(known.get(role)) for role in roles_of_node(index)}
-            nodes.append(Node(index, ADDRESS, self.root / f"node-{index}", ports))
+            nodes.append(Node(index, ADDRESS, self.root / f"node-{index}", ports, given))
         topology = Topology(
             name, secrets.folder, threads, tuple(nodes), user, cache_bytes, spark_home
         )

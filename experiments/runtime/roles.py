@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import signal
 import socket
 import sys
@@ -13,11 +14,12 @@ from pathlib import Path
 from experiments.errors import SpecError, UserError
 from experiments.lifetime import die_with_parent
 from experiments.paths import state
-from experiments.runtime import dask_roles, spark_roles
+from experiments.runtime import dask_roles, gpus, spark_roles
 from experiments.runtime.started import USER_ERROR_STATUS
 from experiments.specs.secrets import Secrets
 from experiments.specs.topology import (
     COORDINATOR,
+    EVERY_NODE_ROLES,
     SCHEDULER,
     SEGMENT,
     SPARK_MASTER,
@@ -61,7 +63,8 @@ def main(name: str, topology_path: Path, node: int) -> None:
     SpecError
         There is no such role or node, or the topology file is damaged.
     EnvironmentFault
-        The port is taken, or something else is missing on this machine.
+        The port is taken, the node's GPU is not there, or something else is missing on this
+        machine.
     """
     serve = ROLES.get(name)
     if serve is None:
@@ -74,7 +77,17 @@ def main(name: str, topology_path: Path, node: int) -> None:
     if node not in carriers:
         nodes = ", ".join(map(str, carriers))
         raise SpecError(f"{topology_path}: role {name} runs on node {nodes}, not on {node}")
+    _give_gpu(name, topology, carriers[node])
     serve(topology, carriers[node])
+
+
+def _give_gpu(role: str, topology: Topology, node: Node) -> None:
+    """Let this process, and what it starts, see what its node trains on and nothing else."""
+    if role not in EVERY_NODE_ROLES:
+        os.environ.update(gpus.NO_GPU)
+        return
+    print(gpus.told(topology, node), file=sys.stderr, flush=True)
+    os.environ.update(gpus.gpu_environment(topology, node))
 
 
 def _database(role: str) -> Callable[[Topology, Node], None]:

@@ -6,10 +6,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from experiments.errors import EnvironmentFault
 from experiments.runtime.definitions import CLUSTER_LABEL, OWNER_LABEL
+from experiments.runtime.lock import FolderLock
 
 _AT_ONCE = 8
 _REMOVAL_SECONDS = 20.0
@@ -41,6 +43,31 @@ def remove(client: Any, owner: str, cluster: str | None = None) -> None:
     containers = [each for each in everything if hasattr(each, "kill")]
     _at_once(containers)
     _at_once([each for each in everything if each not in containers])
+
+
+def remove_abandoned(client: Any, owner: str, clusters: Path) -> None:
+    """Remove what is left of the owner's clusters whose process has ended, however it ended.
+
+    Parameters
+    ----------
+    clusters : folder with a folder for each cluster, whose lock its process holds.
+    """
+    names = {_labels(each).get(CLUSTER_LABEL) for each in found(client, owner)}
+    for name in sorted(name for name in names if name):
+        lock = FolderLock(clusters / name)
+        try:
+            lock.take()
+        except EnvironmentFault:
+            continue
+        try:
+            remove(client, owner, name)
+        finally:
+            lock.release()
+
+
+def _labels(thing: Any) -> dict[str, str]:
+    attributes = thing.attrs.get("Config", thing.attrs)
+    return dict(attributes.get("Labels") or {})
 
 
 def remove_container(client: Any, name: str) -> None:

@@ -29,6 +29,10 @@ EVERY_NODE_ROLES = (SEGMENT, WORKER, SPARK_WORKER)
 ROLES = (*FIRST_NODE_ROLES, *EVERY_NODE_ROLES)
 """All roles, those that others connect to first."""
 
+ALL_SEGMENTS, GPU_SEGMENTS = "all", "gpu"
+SEGMENTS_TO_USE = (ALL_SEGMENTS, GPU_SEGMENTS)
+"""Which nodes of a cluster take part: every one, or those that have a GPU."""
+
 GPU_PREFIXES = ("GPU-", "MIG-")
 """How the UUID of a GPU, and of an instance of one, begins."""
 
@@ -70,6 +74,11 @@ class Node:
     ports: Mapping[str, int]
     gpus: tuple[str, ...] = ()
     engine: str = ""
+
+    @property
+    def gpu(self) -> str | None:
+        """The one of its GPUs that it trains on; None where it trains on its CPU."""
+        return self.gpus[0] if self.gpus else None
 
     def endpoint(self, role: str) -> tuple[str, int]:
         """Address and port of a role on this node."""
@@ -141,6 +150,10 @@ class Topology:
         address, port = self.nodes[index].endpoint(WORKER)
         return f"tls://{address}:{port}"
 
+    def sharing(self, node: Node) -> int:
+        """How many nodes train on the GPU of one, itself included."""
+        return sum(each.gpu == node.gpu for each in self.nodes)
+
     def nodes_of(self, role: str) -> tuple[Node, ...]:
         """Nodes that carry ``role``."""
         return self.nodes[:1] if role in FIRST_NODE_ROLES else self.nodes
@@ -208,9 +221,7 @@ def _node(fields: Fields, index: int) -> Node:
     )
     for uuid in node.gpus:
         if not uuid.startswith(GPU_PREFIXES):
-            raise fields.error(
-                "gpus", f"expected UUIDs as nvidia-smi -L lists them, found {uuid!r}"
-            )
+            raise fields.error("gpus", f"expected a UUID as of nvidia-smi -L, found {uuid!r}")
     ports.finish()
     fields.finish()
     return node

@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pynvml
 import pytest
 
-from experiments import paths
+from experiments import nvidia, paths
 from experiments.cli import doctor, machine
+from experiments.runtime import gpus
+from tests import fake_nvml
+from tests.fake_nvml import Card
 
 
 def named(name: str) -> doctor.Check:
@@ -135,3 +139,29 @@ def test_rendered_as_a_table_and_as_json() -> None:
     }
     assert doctor.exit_code(found) == 2
     assert doctor.exit_code(found[1:]) == 0
+
+
+def test_gpus_are_told_with_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_nvml.install(monkeypatch, Card("GPU-a"), Card("GPU-b", parts=("MIG-1",)))
+    monkeypatch.setattr(gpus, "cpu_builds", lambda: ["TensorFlow"])
+    assert named("GPU") == doctor.Check(
+        "GPU",
+        "ok",
+        "NVIDIA A100 (43 GB), NVIDIA A100 MIG 1g.5gb (5 GB); TensorFlow's build is for CPUs",
+    )
+
+
+def test_a_driver_that_is_broken_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_nvml.install(monkeypatch, broken=pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
+    check = named("GPU")
+    assert check.state == "warn"
+    assert check.found == (
+        "no GPU: runs on CPU (the NVIDIA driver does not answer: Driver Not Loaded)"
+    )
+    assert "nvidia-smi" in check.mend
+
+
+def test_no_driver_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_nvml.remove(monkeypatch)
+    monkeypatch.setattr(nvidia, "DEVICE", Path("/nowhere"))
+    assert named("GPU") == doctor.Check("GPU", "ok", "no GPU: runs on CPU (no NVIDIA driver)")

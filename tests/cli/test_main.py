@@ -40,7 +40,7 @@ from experiments.specs.load import left_out
         (["--clean", "--figure", "9b"], ["--clean removes all runs", "--fresh"]),
         (["--all", "--workers", "0"], ["--workers 0", "1 to 8"]),
         (["--plan", "--protocol", "papr"], ["unknown protocol 'papr'", "equal"]),
-        (["--all", "--runtime", "docker"], ["--runtime docker", "local processes"]),
+        (["--all", "--runtime", "dokcer"], ["unknown runtime", "did you mean 'docker'"]),
         (["--all", "--policy", "rundom", "--plan"], ["unknown policy", "did you mean 'random'"]),
         (["--all", "--policy", "replay:no-such-run", "--plan"], ["no finished run no-such-run"]),
         (["--all", "--policy", "replay", "--plan"], ["replay:RUN"]),

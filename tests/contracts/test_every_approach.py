@@ -12,7 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from experiments import nvidia
 from experiments.approaches.base import Trait, find
+from experiments.models.frameworks import CPU
 from experiments.models.measures import roc_area
 from experiments.paths import state
 from experiments.runner.execute import execute
@@ -62,6 +64,17 @@ def test_a_run_ends_with_its_result_and_leaves_nothing_else(name: str, finished:
         and str(state().root) in line  # another session's runs may have the same name
     ]
     assert not leftovers
+
+
+@pytest.mark.parametrize("name", approaches())
+def test_every_unit_says_what_it_was_trained_on(name: str, finished: Runs) -> None:
+    done = finished(name)
+    given = json.loads(done.run.folder.run.read_text())["machine"]["devices"]
+    assert len(given) == done.run.spec.workers
+    used = {e.detail["device"] for e in done.events if e.kind == "unit_finished"}
+    assert all(used)
+    if not nvidia.find().gpus:
+        assert {*given} == used == {CPU}
 
 
 NOT_BY_PARTITION = {Trait.DATA_PARALLEL, Trait.TASK_PARALLEL}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import machine
+from experiments import nvidia
 from tests.door.tiny_door import Door, as_nobody, wheel
 
 
@@ -194,7 +194,7 @@ def test_cpu_build_of_torch_is_taken_where_offered_and_cuda_only_on_demand(
     door.settings = {"PIP_NO_INDEX": "0", "PIP_INDEX_URL": f"file://{door.root}/simple"}
     reached(door.start("--list"))
     mark = json.loads((door.environment / "complete.json").read_text(encoding="utf-8"))
-    cpu = offered and not machine.NVIDIA.exists()
+    cpu = offered and not nvidia.DEVICE.exists()
     assert mark["versions"]["torch"] == ("1.0+cpu" if cpu else "1.0")
     assert ("cudalib" in mark["versions"]) is not cpu
 
@@ -204,7 +204,8 @@ def test_any_python_3_can_open_the_door() -> None:
     import ast
 
     checkout = Path(sys.modules["experiments"].__path__[0]).parent
-    names = ["paths", "errors", "java", "cli/machine", "cli/environment", "cli/setup", "cli/doctor"]
+    names = ["paths", "errors", "java", "nvidia"]
+    names += [f"cli/{name}" for name in ("machine", "environment", "setup", "doctor")]
     for file in (checkout / "reproduce.py", *(checkout / f"experiments/{n}.py" for n in names)):
         ast.parse(file.read_text(encoding="utf-8"), str(file), feature_version=(3, 8))
 

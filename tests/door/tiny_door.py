@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-DOOR = ("__init__.py", "paths.py", "errors.py", "java.py", "cli/__init__.py")
+DOOR = ("__init__.py", "paths.py", "errors.py", "java.py", "nvidia.py", "cli/__init__.py")
 OWN = ("machine", "environment", "setup", "doctor")
 STAND_IN = """
 import json, os, sys

@@ -125,6 +125,7 @@ def test_a_rank_that_fails_releases_the_others_and_they_meet_again(start: Start)
     [
         (["GPU-a", "GPU-b"], "nccl"),
         (["GPU-a", "GPU-a"], "gloo"),
+        (["MIG-a", "MIG-b"], "gloo"),
         (["GPU-a", "cpu"], "gloo"),
         (["cpu", "cpu"], "gloo"),
     ],

@@ -28,6 +28,7 @@ from experiments.specs.topology import (
 
 NAMES = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 FOLDERS = NAMES.map(lambda name: Path("/", name.replace("/", "_")))
+GPUS = ["GPU-11111111-2222", "GPU-33333333-4444", "MIG-55555555-6666"]
 
 
 @st.composite
@@ -43,6 +44,7 @@ def topologies(draw: st.DrawFn) -> Topology:
             address=draw(st.sampled_from(["127.0.0.1", "10.0.0.7", "node-a.example"])),
             data=data[index],
             ports={role: next(ports) for role in roles_of_node(index)},
+            gpus=tuple(draw(st.lists(st.sampled_from(GPUS), unique=True))),
         )
         for index in range(count)
     )
@@ -122,6 +124,10 @@ BAD: dict[str, tuple[str, Change]] = {
         lambda d: d["nodes"][0]["ports"].update(coordinator=65536),
     ),
     "port a text": ("nodes[0].ports.worker", lambda d: d["nodes"][0]["ports"].update(worker="5")),
+    "gpus a text": ("nodes[1].gpus", lambda d: d["nodes"][1].update(gpus="GPU-1")),
+    "a gpu's number": ("nodes[1].gpus", lambda d: d["nodes"][1].update(gpus=[0])),
+    "a gpu's number as text": ("nodes[1].gpus", lambda d: d["nodes"][1].update(gpus=["0"])),
+    "a gpu twice": ("nodes[1].gpus", lambda d: d["nodes"][1].update(gpus=["GPU-1", "GPU-1"])),
     "role unknown": ("nodes[1].ports.segmnet", lambda d: d["nodes"][1]["ports"].update(segmnet=9)),
     "field unknown": ("thread", lambda d: d.update(thread=3)),
     "port twice": ("nodes[1].ports.worker", lambda d: d["nodes"][1]["ports"].update(worker=7)),
@@ -144,7 +150,7 @@ def test_a_bad_field_is_named_with_its_file(field: str, change: Change, tmp_path
 
 def test_a_field_with_a_default_may_be_missing(tmp_path: Path) -> None:
     data = two_nodes().to_json()
-    del data["cache_bytes"]
+    del data["cache_bytes"], data["nodes"][1]["gpus"]
     path = tmp_path / "topology.json"
     path.write_text(json.dumps(data))
     assert Topology.read(path) == two_nodes()

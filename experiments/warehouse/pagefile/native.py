@@ -1,12 +1,14 @@
 """Compiled Python: what a page is made of, read at the speed of memory.
 
-Compiled code is kept beside the source, under a name that changes with any source of this folder:
-numba itself would not notice that a function which another one calls has changed.
+Compiled code is kept beside the source, or in ``$CEREBRO_DS_COMPILED``, under a name that changes
+with any source of this folder: numba itself would not notice that a function which another one
+calls has changed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -16,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba.extending import intrinsic
+
+from experiments.paths import COMPILED_VARIABLE
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -27,7 +31,8 @@ _FOLDER = Path(__file__).parent
 _digest = hashlib.blake2b(digest_size=8)
 for _path in sorted(_FOLDER.glob("*.py")):
     _digest.update(_path.read_bytes())
-numba.config.CACHE_DIR = str(_FOLDER / "__pycache__" / f"compiled-{_digest.hexdigest()}")
+_kept = Path(os.environ.get(COMPILED_VARIABLE) or _FOLDER / "__pycache__")
+numba.config.CACHE_DIR = str(_kept / f"compiled-{_digest.hexdigest()}")
 
 
 def compiled(function: F) -> F:
