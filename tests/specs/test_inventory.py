@@ -48,7 +48,7 @@ def hosts(count: int, **changes: Any) -> list[Host]:
 
 def test_nodes_are_numbered_in_the_order_of_hosts_and_share_a_hosts_ports() -> None:
     made = inventory.plan(settings(), hosts(3, nodes=2), ["master"])
-    assert [(node.index, node.host, node.position) for node in made] == [
+    assert [(node.number, node.host, node.position) for node in made] == [
         (number, f"worker-{number // 2}", number % 2) for number in range(6)
     ]
     assert made[0].ports["coordinator"] == 21000
