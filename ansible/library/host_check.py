@@ -80,7 +80,7 @@ def port_problem(nodes, cluster):
                 try:
                     server.bind((node["address"], port))
                 except OSError as error:
-                    where = f"{role} on node {node['index']}"
+                    where = f"{role} on node {node['number']}"
                     if error.errno == errno.EADDRINUSE:
                         return (
                             f"port {port} of {node['address']}, for the {where}, is taken: end "
@@ -99,11 +99,11 @@ def folder_problem(nodes, gigabytes):
         while not os.path.lexists(folder):
             folder = os.path.dirname(folder)
         if not os.path.isdir(folder):
-            return f"{folder}, for node {node['index']}, is no folder: change cluster_folders"
+            return f"{folder}, for node {node['number']}, is no folder: change cluster_folders"
         free = shutil.disk_usage(folder).free / 1e9
         if free < gigabytes:
             return (
-                f"{free:.1f} GB are free in {folder}, for node {node['index']}, and "
+                f"{free:.1f} GB are free in {folder}, for node {node['number']}, and "
                 f"{gigabytes:.0f} are wanted: make room, change cluster_folders, or lower "
                 "cluster_free_gigabytes"
             )

@@ -183,10 +183,10 @@ def _failure(
 def _refusal(request: Request, said: str) -> str:
     """What Ansible says before any host is asked, in a line of our own where it is known."""
     given = "--vault-password-file FILE"
-    if "no vault secrets" in said or "vault password" in said.lower():
-        return f"{request.inventory} has secrets that ansible-vault encrypted: add {given}"
     if "Decryption failed" in said:
         return f"the password in {request.vault} is not that of the vault in {request.inventory}"
+    if "no vault secrets" in said:
+        return f"{request.inventory} has secrets that ansible-vault encrypted: add {given}"
     return f"{request.inventory}: {short(said)}"
 
 
@@ -201,15 +201,16 @@ def short(text: str) -> str:
     return _PREFIX.sub("", line)[:_LONGEST].rstrip(" .")
 
 
-def _tell(request: Request, topology: Path, changes: int, hosts: int) -> None:
+def _tell(request: Request, topology: Path, changes: int, count: int) -> None:
+    hosts = f"{count} host" + ("" if count == 1 else "s")
     if request.check:
-        print(f"{changes} tasks would change something on {hosts} hosts")
+        print(f"{changes} tasks would change something on {hosts}")
     elif request.teardown:
-        print(f"the cluster of {request.inventory} is gone from {hosts} hosts")
+        print(f"the cluster of {request.inventory} is gone from {hosts}")
     else:
         made = Topology.read(topology)
         what = f"{changes} changes" if changes else "nothing had to be changed"
         print(
-            f"cluster {made.name}: {made.workers} nodes on {hosts} hosts, {what}; --runtime cluster "
+            f"cluster {made.name}: {made.workers} nodes on {hosts}, {what}; --runtime cluster "
             f"uses it ({topology})"
         )

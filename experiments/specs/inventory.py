@@ -68,11 +68,12 @@ class PlannedNode:
 
     Attributes
     ----------
+    number : index of the node in the topology.
     folder : the host's folder with the node's data, when that is not a volume of the engine's.
     position : among the nodes of its host.
     """
 
-    index: int
+    number: int
     host: str
     position: int
     address: str
@@ -163,15 +164,15 @@ def plan(settings: Settings, hosts: Sequence[Host], masters: Sequence[str]) -> l
     nodes: list[PlannedNode] = []
     for host in hosts:
         for position, folder in enumerate(host.folders):
-            index = len(nodes)
+            number = len(nodes)
             nodes.append(
                 PlannedNode(
-                    index=index,
+                    number=number,
                     host=host.name,
                     position=position,
-                    address=_address(settings, host, index),
+                    address=_address(settings, host, number),
                     folder=node_folder(settings, folder),
-                    ports=_ports(settings, index, position),
+                    ports=_ports(settings, number, position),
                 )
             )
     if len(nodes) > MOST_NODES:
@@ -203,9 +204,9 @@ def topology(
         threads=settings.threads,
         nodes=tuple(
             Node(
-                index=node.index,
+                index=node.number,
                 address=node.address,
-                data=root / f"node-{node.index}",
+                data=root / f"node-{node.number}",
                 ports=node.ports,
                 gpus=gpus_of(node, gpus.get(node.host, ())),
                 engine=engines[node.host],
@@ -299,11 +300,11 @@ def _check_apart(settings: Settings, nodes: Sequence[PlannedNode]) -> None:
     if settings.storage == VOLUME:
         return
     for node in nodes:
-        for other in nodes[: node.index]:
+        for other in nodes[: node.number]:
             mine, its = Path(node.folder), Path(other.folder)
             if other.host == node.host and (mine.is_relative_to(its) or its.is_relative_to(mine)):
                 raise SpecError(
-                    f"host {node.host}: nodes {other.index} and {node.index} have one data folder, "
+                    f"host {node.host}: nodes {other.number} and {node.number} have one data folder, "
                     f"{node.folder}: give each its own in cluster_folders"
                 )
 

@@ -32,6 +32,8 @@ PACKAGES = (
     *("iproute2", "nftables", "ca-certificates"),
 )
 USER = "tester"
+ENGINE_RIGHTS = ("SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "SYS_NICE")
+"""What an engine needs beside what every container may. All rights are not to be had everywhere."""
 SETUP = """set -e
 groupadd --gid "$SOCKET_GROUP" --non-unique engine
 useradd --create-home --shell /bin/bash --groups engine tester
@@ -42,6 +44,12 @@ echo "$KEY" > /home/tester/.ssh/authorized_keys
 rm -f /etc/ssh/ssh_host_*
 ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
 mkdir -p /run/sshd
+if [ "$OWN_ENGINE" = True ]; then
+  umount /proc/sys
+  mount -o remount,rw /sys
+  # Its start would raise limits, for which this container may lack the right.
+  echo "ulimit() { :; }" > /etc/default/docker
+fi
 exec /usr/sbin/sshd -D -e
 """
 
@@ -76,24 +84,29 @@ class Hosts:
         shared: Mapping[str, Any] = {
             "volumes": [f"{socket}:{socket}", f"{shutil.which('docker')}:/usr/bin/docker:ro"],
         }
-        apart: Mapping[str, Any] = {"privileged": True, "volumes": ["/var/lib/docker"]}
-        container = self.client.containers.run(
+        apart: Mapping[str, Any] = {
+            "volumes": ["/var/lib/docker", "/sys/fs/cgroup:/sys/fs/cgroup"],
+            "cap_add": ENGINE_RIGHTS,
+            "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
+            "device_cgroup_rules": ["a *:* rwm"],
+        }
+        self.containers[name] = self.client.containers.create(
             host_image(self.client),
             ["bash", "-c", SETUP],
             name=f"{LABEL}-{self.folder.name}-{name}",
             hostname=name,
-            detach=True,
             init=True,
             network=self.network.name,
             labels={LABEL: "1"},
             environment={
                 "SOCKET_GROUP": str(os.stat(socket).st_gid),
+                "OWN_ENGINE": str(own_engine),
                 "PASSWORD": self.password,
                 "KEY": self.key.with_suffix(".pub").read_text(),
             },
             **(apart if own_engine else shared),
         )
-        self.containers[name] = container
+        self.containers[name].start()
         address = self.address(name)
         for _ in range(200):
             done = self.run(name, "cat /etc/ssh/ssh_host_ed25519_key.pub; ss -Hltn sport = :22")
@@ -112,6 +125,14 @@ class Hosts:
         """What a shell of root's on a host says to a script."""
         done = self.containers[name].exec_run(["bash", "-c", script])
         return str(done.output.decode())
+
+    def listen(self, name: str, port: int) -> None:
+        """Have something listen on a port of a host."""
+        self.run(
+            name,
+            f"setsid python3 -m http.server {port} > /dev/null 2>&1 < /dev/null & "
+            f"until ss -Hltn sport = :{port} | grep -q .; do sleep 0.1; done",
+        )
 
     def end(self, name: str) -> None:
         self.containers.pop(name).remove(force=True, v=True)

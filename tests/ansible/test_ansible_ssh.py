@@ -116,11 +116,7 @@ def test_a_port_that_is_taken_and_folders_that_are_one_are_named(
     own = {"cluster_network": "host", "cluster_engine": "own", "cluster_storage": "nfs"}
     own["cluster_free_gigabytes"] = "1"
     path = inventory((1, 2, 3), cluster_nodes=2, **own)
-    three.run(
-        "host-3",
-        "setsid python3 -m http.server 21014 > /dev/null 2>&1 < /dev/null & "
-        "until ss -Hltn sport = :21014 | grep -q .; do sleep 0.1; done",
-    )
+    three.listen("host-3", 21014)
     told = refused(three, path)
     assert "host host-3: port 21014" in told
     assert "for the worker on node 5, is taken" in told
@@ -144,7 +140,7 @@ def test_a_cluster_comes_changes_and_goes(three: Hosts, inventory: Any) -> None:
     start = reproduce("--provision", path, home=home)
     assert start.stderr is not None
     for line in start.stderr:
-        if line.startswith("Place the containers"):
+        if line.startswith("Make hosts ready"):
             break
     start.send_signal(signal.SIGINT)
     assert finish(start)[0] == 130
