@@ -120,10 +120,7 @@ def prune(client: Any, say: Callable[[str], None]) -> list[str]:
     ours = {"label": f"{OURS_LABEL}=1"}
     removed = []
     with image_build.alone(say), faults("it removed images"):
-        others = [
-            name for image in client.api.images(filters=ours) for name in image["RepoTags"] or ()
-        ]
-        for name in others:
+        for name in present(client):
             if name.startswith(f"{REPOSITORY}/") and name not in wanted:
                 removed += _removed(client, name, say)
         for image in client.api.images(filters={**ours, "dangling": True}):

@@ -1,4 +1,4 @@
-"""Plays, roles and inventories are as ansible-lint and yamllint want them, and can be read."""
+"""Plays, inventories and Dockerfiles are as their linters want them, and plays can be read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.paths import ANSIBLE
+from experiments.paths import ANSIBLE, CHECKOUT
 
 INVENTORIES = sorted(path.name for path in (ANSIBLE / "inventories").iterdir())
 
@@ -34,6 +34,12 @@ def test_ansible_lint_finds_nothing(tools: Path) -> None:
 
 def test_yamllint_finds_nothing(tools: Path) -> None:
     run(tools, "yamllint", "--strict", ".")
+
+
+def test_hadolint_finds_nothing(tools: Path) -> None:
+    files = sorted(CHECKOUT.glob("images/*/Dockerfile"))
+    assert len(files) == 6
+    run(tools, "hadolint", "--config", CHECKOUT / ".hadolint.yaml", *files)
 
 
 @pytest.mark.parametrize("inventory", INVENTORIES)
