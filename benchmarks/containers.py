@@ -1,8 +1,8 @@
 """The same runs as processes of this machine and in containers: what containers cost.
 
 ``breakdown`` at smoke scale, two epochs, of which the second counts for training; processes and
-containers alternate over ``--repeat`` rounds, and ratios are of medians. *Whole* is from the command
-to its end: servers, networks and containers made and removed included.
+containers alternate over ``--repeat`` rounds, and ratios are of medians. *Whole* is from the
+command to its end: servers, networks and containers made and removed included.
 
     python3 reproduce.py --benchmark containers
 """
@@ -29,7 +29,7 @@ APPROACHES = ("cerebro-standalone", "ctq", "da-cerebro", "cerebro-spark-native")
 
 
 def carried_out(approach: str, runtime: str) -> tuple[float, float]:
-    """Seconds of a whole run, and of training per unit in its last epoch; it is taken away again."""
+    """Seconds of a whole run, and of training per unit in its last epoch; the run is removed."""
     spec = replace(run_spec("breakdown", approach, "smoke"), experiment="benchmark", epochs=EPOCH)
     run = planned(spec, fresh=True, runtime=runtime)
     start = time.monotonic()
