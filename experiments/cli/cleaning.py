@@ -11,6 +11,7 @@ from typing import Any
 from experiments.errors import EnvironmentFault, SpecError
 from experiments.paths import Artifacts, state
 from experiments.runtime import engine, images, sweep
+from experiments.runtime.definitions import owner
 from experiments.runtime.process import end_leftovers, leftovers
 
 
@@ -26,6 +27,7 @@ def clean(*, everything: bool, ask: bool) -> int:
         folders += [artifacts.root / "figures", artifacts.root / "notebooks", here.datasets]
         folders += [here.ingested, here.generated]
         folders += [here.servers, here.code, here.environments, here.compiled]
+        folders += [here.wheels, here.images]
     folders = [folder for folder in folders if folder.exists()]
     running = leftovers(here.clusters)
     for process in running:
@@ -34,7 +36,7 @@ def clean(*, everything: bool, ask: bool) -> int:
     for folder in folders:
         print(f"{removes} {folder} ({_size(folder) / 2**20:.0f} MiB)")
     with _engine() as client:
-        contained = sweep.found(client, str(here.root)) if client else []
+        contained = sweep.found(client, owner()) if client else []
         pictures = images.present(client) if client and everything else []
         for thing in contained:
             print(f"{removes} {type(thing).__name__.lower()} {thing.name} of the Docker engine")
@@ -48,9 +50,9 @@ def clean(*, everything: bool, ask: bool) -> int:
             return 0
         end_leftovers(here.clusters)
         if contained:
-            sweep.remove(client, str(here.root))
+            sweep.remove(client, owner())
         for name in pictures:
-            client.images.remove(name)
+            images.remove(client, name)
     for folder in folders:
         _remove(folder)
     return 0

@@ -174,8 +174,14 @@ def _images() -> str:
 
     from experiments.runtime import engine, images
 
-    with closing(engine.connect()) as client:
-        lacking = images.missing(client, images.IMAGES)
+    try:
+        with closing(engine.connect()) as client:
+            unfit = engine.unfit(client)
+            lacking = images.missing(client, images.IMAGES)
+    except EnvironmentFault as fault:
+        return str(fault)
+    if unfit:
+        return f"not used: {unfit}"
     if lacking:
         return f"its images of this checkout lack {', '.join(lacking)} (made when run)"
     return "it has the images of this checkout"

@@ -10,7 +10,7 @@ from experiments.analysis import notebooks
 from experiments.errors import ReproduceError, SpecError, UserError
 from experiments.runtime import choice, docker, engine, errand
 from experiments.runtime.definitions import Bind
-from experiments.runtime.started import USER_ERROR_STATUS
+from experiments.runtime.started import USER_ERROR_STATUS, exit_text
 
 COMMAND = "draw"
 
@@ -42,11 +42,16 @@ def draw(figure: str, parameters: notebooks.Parameters, runtime: str) -> None:
             user=docker.user(),
             environment=docker.environment(),
         )
-    told = said.strip()
     if status == USER_ERROR_STATUS:
-        raise UserError(told.rpartition("error: ")[2])
+        raise UserError(_last(said, "error: "))
     if status:
-        raise ReproduceError(told.rpartition("failed: ")[2] or f"ended with status {status}")
+        raise ReproduceError(_last(said, "failed: ") or f"it ended with {exit_text(status)}")
+
+
+def _last(said: str, begins: str) -> str:
+    """The last line that begins so, without its beginning."""
+    told = [line for line in said.splitlines() if line.startswith(begins)]
+    return told[-1].removeprefix(begins) if told else ""
 
 
 def draw_command(arguments: Sequence[str]) -> int:

@@ -18,6 +18,8 @@ from experiments.warehouse.tree import SYSTEM_LIB, server_tree
 def main() -> None:
     """Mark the environments as whole, make the server tree if a server is here, compile."""
     os.umask(0o022)
+    # A checkout or state folder of root's is mounted under the path that it has there.
+    Path("/root").chmod(0o711)
     made = state().made
     for name in LOCKS:
         home = Environment(made, name)

@@ -128,7 +128,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--scale", default="laptop", metavar="|".join(SCALES))
     how.add_argument(
         "--runtime",
-        default=os.environ.get(choice.VARIABLE, choice.AUTO),
+        default=os.environ.get(choice.VARIABLE) or choice.AUTO,
         metavar="|".join(choice.RUNTIMES),
         help="auto (the default): in containers where a Docker engine answers, else as processes "
         f"of this machine; ${choice.VARIABLE} is another default",

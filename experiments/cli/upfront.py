@@ -17,6 +17,7 @@ from experiments.paths import ARTIFACTS_VARIABLE, STATE_VARIABLE, Artifacts, sta
 from experiments.runner import needs
 from experiments.runner.plan import PlannedRun
 from experiments.runtime import choice, engine, gpus, images, sweep
+from experiments.runtime.definitions import owner
 from experiments.specs.load import approaches
 
 
@@ -60,7 +61,7 @@ def make(runs: Sequence[PlannedRun], *, quiet: bool) -> None:
 
     if runs[0].runtime != choice.LOCAL:
         with closing(engine.connect()) as client:
-            sweep.remove_abandoned(client, str(state().root), state().clusters)
+            sweep.remove_abandoned(client, owner(), state().clusters)
             images.ensure(client, images.IMAGES, setup.Progress(quiet).tell)
         return
     rows = (approaches()[run.spec.approach] for run in runs)

@@ -104,8 +104,8 @@ def check(specs: Sequence[RunSpec], runtime: str = choice.LOCAL) -> None:
 def limits(spec: RunSpec) -> dict[str, int]:
     """Bound on the memory of each role's and of the driver's container, bytes.
 
-    About twice what they take: a bound keeps a fault from taking the machine along, and a run must
-    not meet it.
+    About twice what they take, or an even share of this machine's if that is more: a bound keeps a
+    fault from taking the machine along, and a run must not meet it.
     """
     data = _data_bytes(spec)
     shard = data if _copies_all(spec) else data // spec.workers
@@ -121,7 +121,8 @@ def limits(spec: RunSpec) -> dict[str, int]:
         SPARK_WORKER: spark.NODE_BYTES + trains,
         DRIVER: WORKER_BYTES + spark.DRIVER_BYTES + job,
     }
-    return {role: 2 * bytes_ + SLACK_BYTES for role, bytes_ in needed.items()}
+    share = psutil.virtual_memory().total // (spec.workers + 1)
+    return {role: max(2 * bytes_ + SLACK_BYTES, share) for role, bytes_ in needed.items()}
 
 
 def _worker_bytes(spec: RunSpec) -> int:

@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from experiments.errors import EnvironmentFault, SpecError
-from experiments.runtime import engine
 from experiments.runtime.base import Runtime
 
 AUTO, LOCAL, DOCKER = "auto", "local", "docker"
@@ -40,14 +39,22 @@ def choose(wanted: str, say: Say, *, spark_master: str = "") -> str:
             raise SpecError(f"--spark-master: {reason}; use --runtime local")
         say(f"everything runs as processes of this machine: {reason}")
         return LOCAL
+    reason = _why_not_docker()
+    if reason and wanted == DOCKER:
+        raise EnvironmentFault(f"{reason}, or use --runtime {LOCAL}")
+    if reason:
+        say(f"everything runs as processes of this machine: {reason}")
+    return LOCAL if reason else DOCKER
+
+
+def _why_not_docker() -> str:
+    from experiments.runtime import engine
+
     try:
-        engine.connect().close()
+        with closing(engine.connect()) as client:
+            return engine.unfit(client)
     except EnvironmentFault as fault:
-        if wanted == DOCKER:
-            raise EnvironmentFault(f"{fault}, or use --runtime {LOCAL}") from None
-        say(f"everything runs as processes of this machine: {fault}")
-        return LOCAL
-    return DOCKER
+        return str(fault)
 
 
 @contextmanager
@@ -67,6 +74,7 @@ def make(kind: str, root: Path, memory: Mapping[str, int]) -> Iterator[Runtime]:
             yield local
         return
     from experiments.runtime.docker import DockerRuntime
+    from experiments.runtime.engine import connect
 
-    with closing(engine.connect()) as client, DockerRuntime(root, client, memory) as runtime:
+    with closing(connect()) as client, DockerRuntime(root, client, memory) as runtime:
         yield runtime

@@ -5,18 +5,20 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from experiments.runtime.started import StartedRole
+from experiments.runtime.started import StartedRole, exit_text
 from experiments.specs.topology import Node
 
 LOST = 255
 """Exit status of a container that its engine can tell nothing of any more."""
 
+INTERRUPTED = 130
+"""Of a driver that was told to stop."""
 _SIGNALLED = 128
-_DRAIN_SECONDS = 5.0
+_KILL_SECONDS = 10.0
 
 
 class FollowedContainer:
@@ -37,8 +39,13 @@ class FollowedContainer:
         self._container = container
         self._status: int | None = None
         self._ended = threading.Event()
+        self._oom = False
         stream = container.attach(stdout=True, stderr=True, stream=True, logs=False)
-        container.start()
+        try:
+            container.start()
+        except BaseException:
+            _hang_up(stream)
+            raise
         self._thread = threading.Thread(target=self._follow, args=(stream, log), daemon=True)
         self._thread.start()
 
@@ -57,10 +64,19 @@ class FollowedContainer:
             self._container.kill(signal=number.name)
 
     def kill(self) -> None:
-        """End it and all it started, at once; returns when it has ended."""
+        """End it and all it started, at once; returns when it has ended, or been removed."""
         if self.status() is None:
             self.signal(signal.SIGKILL)
-            self._ended.wait()
+            if not self._ended.wait(_KILL_SECONDS):
+                with contextlib.suppress(*_engine_errors()):
+                    self._container.remove(force=True)
+
+    def how(self) -> str:
+        """How it ended."""
+        status = self.status()
+        assert status is not None, "it runs"
+        told = exit_text(status)
+        return f"{told}, since it took more memory than its bound" if self._oom else told
 
     def _follow(self, stream: Iterable[bytes], log: Path) -> None:
         status = LOST
@@ -71,8 +87,21 @@ class FollowedContainer:
         _hang_up(stream)
         with contextlib.suppress(*_engine_errors()):
             status = self._container.wait()["StatusCode"]
-        self._status = _SIGNALLED - status if _SIGNALLED < status < LOST else status
+            self._container.reload()
+            self._oom = bool(self._container.attrs["State"].get("OOMKilled"))
+        signalled = _SIGNALLED < status < LOST and status != INTERRUPTED
+        self._status = _SIGNALLED - status if signalled else status
         self._ended.set()
+
+
+@contextlib.contextmanager
+def input_open(container: Any) -> Iterator[None]:
+    """Keep a created container's standard input open; the engine closes it with our connection."""
+    held = container.attach_socket(params={"stdin": 1, "stream": 1})
+    try:
+        yield
+    finally:
+        _hang_up(held)
 
 
 class ContainerRole(StartedRole):
@@ -91,6 +120,9 @@ class ContainerRole(StartedRole):
 
     def kill(self) -> None:
         self._container.kill()
+
+    def how(self) -> str:
+        return self._container.how()
 
     def port_taken(self) -> bool:
         return False  # its node has an address of its own
@@ -118,13 +150,20 @@ class HeldNode:
         self._folder = str(folder)
         # The engine closes the container's standard input with the connection.
         self._input = container.attach_socket(params={"stdin": 1, "stream": 1})
-        container.start()
+        try:
+            container.start()
+        except BaseException:
+            self.let_go()
+            raise
 
     def running(self) -> bool:
-        with contextlib.suppress(*_engine_errors()):
+        import docker
+
+        try:
             self._container.reload()
-            return bool(self._container.status == "running")
-        return False
+        except docker.errors.NotFound:
+            return False
+        return bool(self._container.status == "running")
 
     def let_go(self) -> None:
         """Close its standard input, which ends it."""

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import EnvironmentFault
+from experiments.paths import state
+from experiments.runtime.engine import faults
 from experiments.runtime.images import image_of, reference
 from experiments.specs.topology import (
     COORDINATOR,
@@ -182,6 +184,11 @@ def run_mount(volume: str, *, writable: bool) -> Any:
     return Mount(str(RUN_FOLDER), volume, type="volume", read_only=not writable)
 
 
+def owner() -> str:
+    """Whose containers ours are: those of this state folder."""
+    return str(state().root.resolve())
+
+
 def images_of(client: Any, roles: Iterable[str]) -> dict[str, str]:
     """Image, by id, of each role, of the driver and of the holder, which has the driver's.
 
@@ -195,10 +202,11 @@ def images_of(client: Any, roles: Iterable[str]) -> dict[str, str]:
     found = {}
     for role in (*roles, DRIVER):
         name = reference(image_of(role))
-        try:
-            found[role] = str(client.images.get(name).id)
-        except docker.errors.ImageNotFound:
-            raise EnvironmentFault(f"there is no image {name}: images/build makes it") from None
+        with faults(f"it was asked for {name}"):
+            try:
+                found[role] = str(client.images.get(name).id)
+            except docker.errors.ImageNotFound:
+                raise EnvironmentFault(f"there is no image {name}: images/build makes it") from None
     return {**found, HOLDER: found[DRIVER]}
 
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any, Self, TypeVar
 
 from experiments import nvidia
 from experiments.errors import ServerDied
+from experiments.files import write_atomically
 from experiments.models.frameworks import DETERMINISTIC_VARIABLE
 from experiments.paths import (
     ARTIFACTS_VARIABLE,
@@ -40,8 +42,9 @@ from experiments.runtime.definitions import (
     Definitions,
     images_of,
     node_binds,
+    owner,
 )
-from experiments.runtime.engine import told
+from experiments.runtime.engine import faults, told
 from experiments.runtime.lock import LOCK, FolderLock
 from experiments.runtime.role_set import RoleSet
 from experiments.runtime.secrets import make_secrets
@@ -61,6 +64,8 @@ FIRST_PORT = 20_000
 _FIRST_HOST = 2
 """The bridge itself has the first address of a network."""
 _ATTEMPTS = 5
+_PATIENCE_SECONDS = 5.0
+"""While another command removes what was left of the same run."""
 
 Started = TypeVar("Started")
 
@@ -85,24 +90,27 @@ class DockerRuntime:
         self._roles: RoleSet[ContainerRole] = RoleSet()
         self._driver: ContainerDriver | None = None
         self._held: dict[int, HeldNode] = {}
+        with faults("it described itself"):
+            cores = client.info()["NCPU"]
         self._definitions = Definitions(
             cluster=self.root.name,
-            owner=str(state().root),
+            owner=owner(),
             images=images_of(client, ROLES),
             user=user(),
             environment=environment(),
             memory=memory,
-            cores=float(os.cpu_count() or 1),
+            cores=float(cores),
         )
 
     def describe(self) -> Mapping[str, object]:
-        engine = self._client.version()["Version"]
+        with faults("it described itself"):
+            engine = self._client.version()["Version"]
         return {"kind": "docker", "engine": engine, "images": dict(self._definitions.images)}
 
     def claim(self) -> None:
         """Make the folder this process's own; remove the containers an earlier process left."""
         if not self._lock.held:
-            self._lock.take()
+            self._lock.take(_PATIENCE_SECONDS)
             self._sweep()
 
     def forget(self) -> None:
@@ -234,7 +242,7 @@ class DockerRuntime:
                 return
             held.let_go()
         volume = self._definitions.run_volume(node.index)
-        owner, group = self._definitions.user.split(":")
+        uid, gid = self._definitions.user.split(":")
         node.data.mkdir(exist_ok=True)
         own(node.data)
         with told(f"it made node {node.index}"):
@@ -244,22 +252,27 @@ class DockerRuntime:
                 driver_opts={
                     "type": "tmpfs",
                     "device": "tmpfs",
-                    "o": f"size=1m,mode=0700,uid={owner},gid={group}",
+                    "o": f"size=1m,mode=0700,uid={uid},gid={gid}",
                 },
                 labels=self._definitions.labels,
             )
             made = self._client.containers.create(**self._definitions.holder(node))
-            self._held[node.index] = HeldNode(made, RUN_FOLDER)
-            self._held[node.index].put(self._delivery(topology))
+            holder = HeldNode(made, RUN_FOLDER)
+            try:
+                holder.put(self._delivery(topology))
+            except BaseException:
+                holder.let_go()
+                raise
+            self._held[node.index] = holder
 
     def _delivery(self, topology: Topology) -> bytes:
         """The content of a node's :data:`RUN_FOLDER` as a tar archive."""
-        owner, group = map(int, self._definitions.user.split(":"))
+        uid, gid = map(int, self._definitions.user.split(":"))
         text = self.root / "topology.json"
         topology.write(text)
 
         def owned(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-            entry.uid, entry.gid = owner, group
+            entry.uid, entry.gid = uid, gid
             return entry
 
         packed = BytesIO()
@@ -293,14 +306,16 @@ class DockerRuntime:
 
     def _account(self) -> list[Bind]:
         """An account for a user that the images do not know: PostgreSQL and Java want a name."""
-        owner, group = self._definitions.user.split(":")
-        if int(owner) == IMAGE_USER:
+        uid, gid = self._definitions.user.split(":")
+        if int(uid) == IMAGE_USER:
             return []
         names = self.root / "passwd"
-        names.write_text(
-            "root:x:0:0:root:/root:/usr/sbin/nologin\n"
-            f"cerebro:x:{owner}:{group}::/tmp:/usr/sbin/nologin\n"
-        )
+        if not names.exists():  # running containers read it
+            write_atomically(
+                names,
+                "root:x:0:0:root:/root:/usr/sbin/nologin\n"
+                f"cerebro:x:{uid}:{gid}::/tmp:/usr/sbin/nologin\n",
+            )
         return [Bind(names, to=Path("/etc/passwd"))]
 
 
@@ -312,20 +327,30 @@ def user() -> str:
 
 
 def own(folder: Path) -> None:
-    """Give a folder of root's, and all that lies in it, to the containers' user."""
+    """Give a folder of root's, and all that lies in it, to the containers' user.
+
+    What is renamed or removed meanwhile is somebody's who has it already.
+    """
     if os.geteuid() == 0:
-        for path in [folder, *folder.rglob("*")]:
-            if path.lstat().st_uid != IMAGE_USER:
-                os.chown(path, IMAGE_USER, IMAGE_USER, follow_symlinks=False)
+        _give(folder)
+        for inner, folders, files in os.walk(folder):
+            for name in (*folders, *files):
+                _give(Path(inner, name))
+
+
+def _give(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        if path.lstat().st_uid != IMAGE_USER:
+            os.chown(path, IMAGE_USER, IMAGE_USER, follow_symlinks=False)
 
 
 def environment() -> dict[str, str]:
     """What every container is told of this process's."""
-    told = {
+    variables = {
         STATE_VARIABLE: str(state().root),
         ARTIFACTS_VARIABLE: str(Artifacts().root),
         COMPILED_VARIABLE: str(state().compiled),
     }
     if value := os.environ.get(DETERMINISTIC_VARIABLE):
-        told[DETERMINISTIC_VARIABLE] = value
-    return told
+        variables[DETERMINISTIC_VARIABLE] = value
+    return variables

@@ -12,13 +12,18 @@ from typing import Any
 import docker
 import requests
 
+from experiments import nvidia
 from experiments.errors import EnvironmentFault, ServerDied
 
 VARIABLE = "DOCKER_HOST"
 SOCKET = "/var/run/docker.sock"
 OLDEST_DOCKER, OLDEST_API = "20.10", (1, 41)
 """What Debian 12 has."""
-_ANSWER_SECONDS = 5
+BAD_REQUEST = 400
+"""What the engine answers to what it will never do."""
+_KNOCK_SECONDS = 5
+_ANSWER_SECONDS = 30
+"""Of an engine whose socket takes us; a busy machine must not change what a run is called."""
 _CALL_SECONDS = 120
 
 
@@ -71,13 +76,33 @@ def _knock(place: str) -> None:
     scheme, _, path = place.partition("://")
     if scheme == "unix":
         with socket.socket(socket.AF_UNIX) as knocking:
-            knocking.settimeout(_ANSWER_SECONDS)
+            knocking.settimeout(_KNOCK_SECONDS)
             knocking.connect(path)
 
 
 def is_local(client: Any) -> bool:
     """Does the engine run on this machine, behind a socket?"""
     return str(client.api.base_url).startswith("http+docker://localhost")
+
+
+def unfit(client: Any) -> str:
+    """Why the runs of this machine cannot be carried out in the engine's containers; or empty."""
+    if not is_local(client):
+        return "the Docker engine is another machine's, and containers need this one's folders"
+    with faults("it described itself"):
+        told = client.info()
+    for option in told.get("SecurityOptions") or ():
+        for mode in ("rootless", "userns"):
+            if f"name={mode}" in option:
+                return (
+                    f"the Docker engine runs in mode {mode}, whose users cannot share our folders"
+                )
+    if nvidia.find().gpus and "nvidia" not in told.get("Runtimes", {}):
+        return (
+            "the Docker engine cannot hand this machine's GPUs to containers: install NVIDIA's "
+            "container toolkit (nvidia-ctk runtime configure)"
+        )
+    return ""
 
 
 def free_bytes(client: Any) -> int | None:
@@ -140,7 +165,7 @@ def told(what: str) -> Iterator[None]:
     Raises
     ------
     EnvironmentFault
-        The engine's disk is full, or it is gone.
+        The engine's disk is full, it will never do this, or it is gone.
     ServerDied
         Anything else, which may have to do with something that just died.
     """
@@ -148,7 +173,10 @@ def told(what: str) -> Iterator[None]:
         with faults(what):
             yield
     except EnvironmentFault as fault:
-        cause = fault.__cause__
-        if isinstance(cause, docker.errors.APIError) and "no space left" not in str(cause):
-            raise ServerDied(str(fault)) from cause
+        cause, said = fault.__cause__, str(fault)
+        if "address pool" in said:
+            raise EnvironmentFault(f"{said}; make room with docker network prune") from cause
+        lasting = "no space left" in said or getattr(cause, "status_code", None) == BAD_REQUEST
+        if isinstance(cause, docker.errors.APIError) and not lasting:
+            raise ServerDied(said) from cause
         raise

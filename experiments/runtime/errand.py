@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.paths import state
-from experiments.runtime.containers import FollowedContainer
-from experiments.runtime.definitions import DRIVER, LABEL, OWNER_LABEL, Bind, confined
+from experiments.runtime.containers import FollowedContainer, input_open
+from experiments.runtime.definitions import (
+    CLUSTER_LABEL,
+    DRIVER,
+    LABEL,
+    OWNER_LABEL,
+    Bind,
+    confined,
+    owner,
+)
 from experiments.runtime.engine import told
 from experiments.runtime.images import image_of, reference
+from experiments.runtime.lock import FolderLock
 from experiments.runtime.sweep import remove_container
 
 MEMORY_BYTES = 4 * 2**30
@@ -33,25 +43,36 @@ def run(
     -------
     The exit status, negative after a signal, and all that the command said.
     """
-    name = f"{LABEL}-errand-{secrets.token_hex(6)}"
+    cluster = f"errand-{secrets.token_hex(6)}"
+    name = f"{LABEL}-{cluster}"
     definition = {
         **confined(binds),
         "name": name,
         "image": reference(image_of(DRIVER)),
-        "labels": {LABEL: "1", OWNER_LABEL: str(state().root)},
-        "command": list(command),
+        "labels": {LABEL: "1", CLUSTER_LABEL: cluster, OWNER_LABEL: owner()},
+        "command": ["hold", *command],
+        "stdin_open": True,
         "user": user,
         "environment": dict(environment),
         "network_mode": "none",
         "mem_limit": MEMORY_BYTES,
     }
+    lock = FolderLock(state().clusters / cluster)
+    lock.take()  # so that no other command takes it for what a killed one left
     with tempfile.NamedTemporaryFile(prefix="cerebro-ds-") as said:
         try:
-            with told(f"it started {name}"):
-                running = FollowedContainer(client.containers.create(**definition), Path(said.name))
-            status = None
-            while status is None:
-                status = running.wait(_LONG)
+            with told(f"it carried out {name}"):
+                made = client.containers.create(**definition)
+                with input_open(made):
+                    status = _ended(FollowedContainer(made, Path(said.name)))
         finally:
             remove_container(client, name)
+            shutil.rmtree(state().clusters / cluster)
+            lock.release()
         return status, said.read().decode(errors="replace")
+
+
+def _ended(running: FollowedContainer) -> int:
+    while (status := running.wait(_LONG)) is None:
+        continue
+    return status

@@ -34,6 +34,7 @@ __all__ = [
     "present",
     "prune",
     "reference",
+    "remove",
     "revision",
 ]
 
@@ -122,17 +123,18 @@ def prune(client: Any, say: Callable[[str], None]) -> list[str]:
     with image_build.alone(say), faults("it removed images"):
         for name in present(client):
             if name.startswith(f"{REPOSITORY}/") and name not in wanted:
-                removed += _removed(client, name, say)
+                say(f"Removing {name}")
+                removed += remove(client, name)
         for image in client.api.images(filters={**ours, "dangling": True}):
-            removed += _removed(client, image["Id"], say)
+            removed += remove(client, image["Id"])
         image_wheels.prune()
     return removed
 
 
-def _removed(client: Any, name: str, say: Callable[[str], None]) -> list[str]:
-    say(f"Removing {name}")
+def remove(client: Any, name: str) -> list[str]:
+    """Remove an image unless a container uses it; its name, if it is gone."""
     try:
         client.api.remove_image(name)
-    except docker.errors.APIError:  # a container uses it
+    except docker.errors.APIError:
         return []
     return [name]

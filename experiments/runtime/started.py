@@ -106,10 +106,13 @@ class StartedRole(ABC):
 
     def death(self) -> ServerDied:
         """The error for a role that has ended: how, and its log's last lines."""
+        return ServerDied(f"{self.title} ended with {self.how()}; {self._log_end()}")
+
+    def how(self) -> str:
+        """How it ended."""
         status = self.status()
         assert status is not None, f"{self.title} runs"
-        how = exit_text(status)
-        return ServerDied(f"{self.title} ended with {how}; {self._log_end()}")
+        return exit_text(status)
 
     def refusal(self) -> ServerDied | EnvironmentFault:
         """The error for a role that has ended instead of starting to serve."""

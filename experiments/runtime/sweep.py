@@ -11,6 +11,7 @@ from typing import Any
 
 from experiments.errors import EnvironmentFault
 from experiments.runtime.definitions import CLUSTER_LABEL, OWNER_LABEL
+from experiments.runtime.engine import faults
 from experiments.runtime.lock import FolderLock
 
 _AT_ONCE = 8
@@ -24,11 +25,12 @@ def found(client: Any, owner: str, cluster: str | None = None) -> list[Any]:
     if cluster is not None:
         labels.append(f"{CLUSTER_LABEL}={cluster}")
     filters = {"label": labels}
-    return [
-        *client.containers.list(all=True, filters=filters, ignore_removed=True),
-        *client.networks.list(filters=filters),
-        *client.volumes.list(filters=filters),
-    ]
+    with faults("it listed what is ours"):
+        return [
+            *client.containers.list(all=True, filters=filters, ignore_removed=True),
+            *client.networks.list(filters=filters),
+            *client.volumes.list(filters=filters),
+        ]
 
 
 def remove(client: Any, owner: str, cluster: str | None = None) -> None:
@@ -41,8 +43,9 @@ def remove(client: Any, owner: str, cluster: str | None = None) -> None:
     """
     everything = found(client, owner, cluster)
     containers = [each for each in everything if hasattr(each, "kill")]
-    _at_once(containers)
-    _at_once([each for each in everything if each not in containers])
+    with faults("it removed what is ours"):
+        _at_once(containers)
+        _at_once([each for each in everything if each not in containers])
 
 
 def remove_abandoned(client: Any, owner: str, clusters: Path) -> None:
@@ -54,6 +57,9 @@ def remove_abandoned(client: Any, owner: str, clusters: Path) -> None:
     """
     names = {_labels(each).get(CLUSTER_LABEL) for each in found(client, owner)}
     for name in sorted(name for name in names if name):
+        if not (clusters / name).exists():
+            remove(client, owner, name)
+            continue
         lock = FolderLock(clusters / name)
         try:
             lock.take()
@@ -96,12 +102,10 @@ def _remove(thing: Any) -> None:
     import docker
 
     deadline = time.monotonic() + _REMOVAL_SECONDS
+    options = {"force": True, "v": True} if hasattr(thing, "kill") else {}
     while True:
         try:
-            if hasattr(thing, "kill"):
-                thing.remove(force=True, v=True)
-            else:
-                thing.remove()
+            thing.remove(**options)
         except docker.errors.NotFound:
             return
         except docker.errors.APIError as error:
