@@ -25,12 +25,12 @@ def hold(arguments: Sequence[str]) -> int:
     one's.
     """
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    if arguments and STAY not in arguments:
+    if arguments and [*arguments] != [STAY]:
         return _meanwhile(arguments)
     # Orphans of the node become this process's children, and nobody asks how they ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     print("held", flush=True)
-    if STAY in arguments:
+    if arguments:
         while True:
             signal.pause()
     sys.stdin.buffer.read()
