@@ -101,7 +101,8 @@ def _carry_out(request: Request, inventory: Path, here: Path) -> int:
     topology = here / "topology.json"
     extra = {
         "cluster_topology_file": str(topology),
-        "cluster_owner": str(state().root),
+        # Not the state folder alone: what cleans that up must leave a cluster standing.
+        "cluster_owner": str(here),
         "cluster_scratch": str(here),
         "images_built": {} if found["images_wanted"] else _images(request, found["images_archive"]),
     }

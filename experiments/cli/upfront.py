@@ -58,10 +58,11 @@ def make(runs: Sequence[PlannedRun], *, quiet: bool) -> None:
     """Make what ``runs`` need and what is not there yet: images, or environments beside ours."""
     from experiments.cli import setup
 
-    if runs[0].runtime != choice.LOCAL:
+    if runs[0].runtime == choice.DOCKER:
         with closing(engine.connect()) as client:
             sweep.remove_abandoned(client, str(state().root), state().clusters)
             images.ensure(client, images.IMAGES, setup.Progress(quiet).tell)
+    if runs[0].runtime != choice.LOCAL:
         return
     rows = (approaches()[run.spec.approach] for run in runs)
     for name in sorted({row.environment for row in rows if row.environment is not None}):

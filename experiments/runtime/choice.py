@@ -7,11 +7,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from experiments.errors import EnvironmentFault, SpecError
+from experiments.paths import state
 from experiments.runtime import engine
 from experiments.runtime.base import Runtime
 
-AUTO, LOCAL, DOCKER = "auto", "local", "docker"
-RUNTIMES = (AUTO, LOCAL, DOCKER)
+AUTO, LOCAL, DOCKER, CLUSTER = "auto", "local", "docker", "cluster"
+RUNTIMES = (AUTO, LOCAL, DOCKER, CLUSTER)
 VARIABLE = "CEREBRO_DS_RUNTIME"
 """The default of ``--runtime``."""
 
@@ -34,6 +35,14 @@ def choose(wanted: str, say: Say, *, spark_master: str = "") -> str:
     """
     if wanted == LOCAL:
         return LOCAL
+    if wanted == CLUSTER:
+        if spark_master:
+            raise SpecError("--spark-master: a cluster has its own Spark; use --runtime local")
+        if not (state().cluster / "topology.json").exists():
+            raise EnvironmentFault(
+                "there is no cluster yet: python3 reproduce.py --provision INVENTORY makes one"
+            )
+        return CLUSTER
     if spark_master:
         reason = "the network of a run's containers has no way out to a Spark cluster that exists"
         if wanted == DOCKER:
@@ -65,6 +74,12 @@ def make(kind: str, root: Path, memory: Mapping[str, int]) -> Iterator[Runtime]:
 
         with LocalRuntime(root) as local:
             yield local
+        return
+    if kind == CLUSTER:
+        from experiments.runtime.cluster import ClusterRuntime
+
+        with ClusterRuntime(root, memory) as cluster:
+            yield cluster
         return
     from experiments.runtime.docker import DockerRuntime
 

@@ -304,8 +304,8 @@ def _check_apart(settings: Settings, nodes: Sequence[PlannedNode]) -> None:
             mine, its = Path(node.folder), Path(other.folder)
             if other.host == node.host and (mine.is_relative_to(its) or its.is_relative_to(mine)):
                 raise SpecError(
-                    f"host {node.host}: nodes {other.number} and {node.number} have one data folder, "
-                    f"{node.folder}: give each its own in cluster_folders"
+                    f"host {node.host}: nodes {other.number} and {node.number} have one data "
+                    f"folder, {node.folder}: give each its own in cluster_folders"
                 )
 
 
