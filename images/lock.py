@@ -3,8 +3,8 @@
 ``locks/main.in``, ``locks/cerebro-dl.in`` and ``locks/ansible.in`` hold the direct requirements of
 one environment each, typed by hand. From them this tool writes
 
-* ``locks/main.txt``, ``locks/cerebro-dl.txt``, ``locks/ansible.txt``: everything they need, with the
-  SHA-256 of every wheel that may serve;
+* ``locks/main.txt``, ``locks/cerebro-dl.txt``, ``locks/ansible.txt``: everything they need, with
+  the SHA-256 of every wheel that may serve;
 * ``locks/torch-cuda.txt``: what only the CUDA build of torch needs on top of ``main.txt``.
 
 A direct requirement marked ``# alone`` is locked without what it declares to need.

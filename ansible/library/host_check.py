@@ -60,8 +60,8 @@ def engine_problem(cluster, owner):
     others = sorted({*owners} - {owner})
     if others:
         return (
-            f"it has a cluster {cluster} that was made from the state folder {others[0]}: tear that "
-            "down from there, or choose another cluster_name"
+            f"it has a cluster {cluster} that was made from the state folder {others[0]}: tear "
+            "that down from there, or choose another cluster_name"
         )
     if said("docker", "ps", "--quiet", "--filter", ours, "--filter", "name=-driver$"):
         return f"a run uses the cluster {cluster}: wait until it has ended, or stop it"
