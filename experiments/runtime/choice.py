@@ -7,8 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from experiments.errors import EnvironmentFault, SpecError
-from experiments.paths import state
-from experiments.runtime import engine
+from experiments.runtime import engine, provisioned
 from experiments.runtime.base import Runtime
 
 AUTO, LOCAL, DOCKER, CLUSTER = "auto", "local", "docker", "cluster"
@@ -38,10 +37,7 @@ def choose(wanted: str, say: Say, *, spark_master: str = "") -> str:
     if wanted == CLUSTER:
         if spark_master:
             raise SpecError("--spark-master: a cluster has its own Spark; use --runtime local")
-        if not (state().cluster / "topology.json").exists():
-            raise EnvironmentFault(
-                "there is no cluster yet: python3 reproduce.py --provision INVENTORY makes one"
-            )
+        provisioned.cluster()
         return CLUSTER
     if spark_master:
         reason = "the network of a run's containers has no way out to a Spark cluster that exists"
@@ -78,8 +74,8 @@ def make(kind: str, root: Path, memory: Mapping[str, int]) -> Iterator[Runtime]:
     if kind == CLUSTER:
         from experiments.runtime.cluster import ClusterRuntime
 
-        with ClusterRuntime(root, memory) as cluster:
-            yield cluster
+        with ClusterRuntime(root, memory) as machines:
+            yield machines
         return
     from experiments.runtime.docker import DockerRuntime
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from experiments.errors import EnvironmentFault, ServerDied, SpecError
+from experiments.errors import EnvironmentFault, ServerDied
 from experiments.models.frameworks import DETERMINISTIC_VARIABLE
 from experiments.paths import (
     ARTIFACTS_VARIABLE,
@@ -40,6 +40,7 @@ from experiments.runtime.definitions import (
 from experiments.runtime.engine import told
 from experiments.runtime.images import image_of
 from experiments.runtime.lock import FolderLock
+from experiments.runtime.provisioned import AGAIN, cluster, first_nodes
 from experiments.runtime.role_set import RoleSet
 from experiments.runtime.secrets import make_secrets
 from experiments.runtime.tunnel import Engines
@@ -57,13 +58,6 @@ echo "$2" > .run
 """
 """In a node's folder a file tells whose data it has; where workers have theirs is mounted over."""
 
-AGAIN = "give --provision with the cluster's inventory again"
-
-
-def topology_file() -> Path:
-    """Where ``--provision`` says what cluster there is."""
-    return state().cluster / "topology.json"
-
 
 class ClusterRuntime:
     """Starts and stops the roles of one run on the cluster that stands; a context manager.
@@ -78,7 +72,7 @@ class ClusterRuntime:
         self.root = root.resolve()
         self._run = self.root.name
         self._memory = memory
-        self._cluster = Topology.read(topology_file())
+        self._cluster = cluster()
         self._locks = (FolderLock(state().cluster), FolderLock(self.root))
         self._engines = Engines()
         self._roles: RoleSet[ContainerRole] = RoleSet()
@@ -116,20 +110,14 @@ class ClusterRuntime:
     ) -> Topology:
         """The cluster's first nodes; threads are as many as it was provisioned with."""
         self.claim()
-        there = self._cluster
-        if workers > there.workers:
-            raise SpecError(
-                f"the cluster {there.name} has {there.workers} nodes and {workers} workers are "
-                "asked for: use fewer with --workers, or add nodes to its inventory"
-            )
-        nodes = there.nodes[:workers]
+        nodes = first_nodes(self._cluster, workers)
         make_secrets(self.root / SECRETS.name, [node.address for node in nodes])
         for node in nodes:
             self._hold(node)
             self._claim_data(node)
         if self._forgets:
             self._files(nodes[0]).remove(*self._shared())
-        return Topology(name, SECRETS, there.threads, nodes, None, cache_bytes)
+        return Topology(name, SECRETS, self._cluster.threads, nodes, None, cache_bytes)
 
     def share(self, folder: Path) -> None:
         """Make a folder of the state folder's in what all nodes see."""

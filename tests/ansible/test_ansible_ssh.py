@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -148,7 +149,7 @@ def test_a_clock_that_is_off_is_named(three: Hosts, inventory: Any) -> None:
     three.run("host-3", f"echo '{LATE}' > {SITE}")
     told = refused(three, inventory((1, 2, 3)))
     three.run("host-3", f"rm {SITE}")
-    assert "host host-3: its clock is 300 s behind this machine's" in told or "299 s" in told
+    assert re.search(r"host host-3: its clock is (29|30)\d s behind this machine's", told)
 
 
 def test_a_port_that_is_taken_and_folders_that_are_one_are_named(
