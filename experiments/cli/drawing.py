@@ -23,7 +23,7 @@ def draw(figure: str, parameters: notebooks.Parameters, runtime: str) -> None:
     UserError, ReproduceError
         As :func:`experiments.analysis.notebooks.build`.
     """
-    if runtime == choice.LOCAL:
+    if runtime != choice.DOCKER:  # what a cluster left lies here
         notebooks.build(figure, parameters)
         return
     scale, artifacts = parameters.scale, parameters.artifacts

@@ -38,7 +38,8 @@ class Environment:
         self.digest = lock_digest(name)
         self.locks = LOCKS[name]
         self.state = state
-        self.root = State(state).environment(name)
+        # Programs in it name it by this path for good, whatever links led here.
+        self.root = State(state).environment(name).resolve()
         self.python = self.root / "bin" / "python"
         self.mark = self.root / COMPLETE
         self.log = self.root.parent / (self.root.name + ".log")

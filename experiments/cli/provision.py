@@ -16,6 +16,7 @@ from experiments.errors import EnvironmentFault, SpecError
 from experiments.paths import ANSIBLE, state
 from experiments.runtime import engine, image_archive, images
 from experiments.runtime.lock import FolderLock
+from experiments.runtime.provisioned import topology_file
 from experiments.specs.load import nearest
 from experiments.specs.topology import Topology
 
@@ -98,10 +99,11 @@ def _carry_out(request: Request, inventory: Path, here: Path) -> int:
     if request.teardown and request.ask and not request.check and not _agreed(hosts):
         print("nothing removed")
         return 0
-    topology = here / "topology.json"
+    topology = topology_file()
     extra = {
         "cluster_topology_file": str(topology),
-        "cluster_owner": str(state().root),
+        # Not the state folder alone: what cleans that up must leave a cluster standing.
+        "cluster_owner": str(here),
         "cluster_scratch": str(here),
         "images_built": {} if found["images_wanted"] else _images(request, found["images_archive"]),
     }

@@ -16,7 +16,7 @@ from experiments.errors import EnvironmentFault
 from experiments.paths import ARTIFACTS_VARIABLE, STATE_VARIABLE, Artifacts, state
 from experiments.runner import needs
 from experiments.runner.plan import PlannedRun
-from experiments.runtime import choice, engine, gpus, images, sweep
+from experiments.runtime import choice, engine, gpus, images, provisioned, sweep
 from experiments.runtime.definitions import owner
 from experiments.specs.load import approaches
 
@@ -33,8 +33,6 @@ def check(runs: Sequence[PlannedRun], segments: str) -> list[str]:
     -------
     Lines that say what the runs will train on.
     """
-    found = nvidia.find()
-    gpus.check_segments(segments, found)
     here = state()
     problem = machine.closed_problem(here.root, STATE_VARIABLE)
     for folder in (here.root, here.datasets, here.clusters, here.stores):
@@ -52,6 +50,10 @@ def check(runs: Sequence[PlannedRun], segments: str) -> list[str]:
         datasets.check(run.spec.dataset, run.spec.workers, run.spec.seed)
     needs.check([run.spec for run in runs], runs[0].runtime)
     sizes = sorted({run.spec.workers for run in runs if run.spec.emulation is None})
+    if runs[0].runtime == choice.CLUSTER:
+        return provisioned.remarks(sizes, segments)
+    found = nvidia.find()
+    gpus.check_segments(segments, found)
     return list(dict.fromkeys(line for size in sizes for line in gpus.remarks(found, size)))
 
 
@@ -59,10 +61,11 @@ def make(runs: Sequence[PlannedRun], *, quiet: bool) -> None:
     """Make what ``runs`` need and what is not there yet: images, or environments beside ours."""
     from experiments.cli import setup
 
-    if runs[0].runtime != choice.LOCAL:
+    if runs[0].runtime == choice.DOCKER:
         with closing(engine.connect()) as client:
             sweep.remove_abandoned(client, owner(), state().clusters)
             images.ensure(client, images.IMAGES, setup.Progress(quiet).tell)
+    if runs[0].runtime != choice.LOCAL:
         return
     rows = (approaches()[run.spec.approach] for run in runs)
     for name in sorted({row.environment for row in rows if row.environment is not None}):

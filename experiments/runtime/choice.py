@@ -7,10 +7,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from experiments.errors import EnvironmentFault, SpecError
+from experiments.runtime import provisioned
 from experiments.runtime.base import Runtime
 
-AUTO, LOCAL, DOCKER = "auto", "local", "docker"
-RUNTIMES = (AUTO, LOCAL, DOCKER)
+AUTO, LOCAL, DOCKER, CLUSTER = "auto", "local", "docker", "cluster"
+RUNTIMES = (AUTO, LOCAL, DOCKER, CLUSTER)
 VARIABLE = "CEREBRO_DS_RUNTIME"
 """The default of ``--runtime``."""
 
@@ -33,6 +34,11 @@ def choose(wanted: str, say: Say, *, spark_master: str = "") -> str:
     """
     if wanted == LOCAL:
         return LOCAL
+    if wanted == CLUSTER:
+        if spark_master:
+            raise SpecError("--spark-master: a cluster has its own Spark; use --runtime local")
+        provisioned.cluster()
+        return CLUSTER
     if spark_master:
         reason = "the network of a run's containers has no way out to a Spark cluster that exists"
         if wanted == DOCKER:
@@ -72,6 +78,12 @@ def make(kind: str, root: Path, memory: Mapping[str, int]) -> Iterator[Runtime]:
 
         with LocalRuntime(root) as local:
             yield local
+        return
+    if kind == CLUSTER:
+        from experiments.runtime.cluster import ClusterRuntime
+
+        with ClusterRuntime(root, memory) as machines:
+            yield machines
         return
     from experiments.runtime.docker import DockerRuntime
     from experiments.runtime.engine import connect
