@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,9 @@ from experiments.telemetry.journal import read
 from tests.ansible.conftest import finish, reproduce, write_inventory
 from tests.ansible.hosts import Hosts
 
-CLUSTER = "tests-ssh"
+CLUSTER = f"tests-{secrets.token_hex(4)}"
+SUBNET = f"10.214.{secrets.randbelow(256)}.0/24"
+"""Of this process: others may test beside it."""
 OURS = {"label": f"cerebro-ds.cluster={CLUSTER}"}
 RUN = """
 import sys
@@ -58,7 +61,7 @@ def inventory(three: Hosts) -> Any:
         names = [f"host-{number}" for number in nodes]
         common = {
             "cluster_name": CLUSTER,
-            "cluster_subnet": "10.214.7.0/24",
+            "cluster_subnet": SUBNET,
             "ansible_become_password": three.password,
             "cluster_environment": {frameworks.DETERMINISTIC_VARIABLE: "1"},
             **variables,
@@ -163,7 +166,7 @@ def test_a_port_that_is_taken_and_folders_that_are_one_are_named(
     assert "host host-3: port 21014" in told
     assert "for the worker on node 5, is taken" in told
     told = refused(three, inventory((1, 2), cluster_nodes=2, cluster_folders=["/a", "/a"], **own))
-    assert "host host-1: nodes 0 and 1 have one data folder, /a/cerebro-ds-tests-ssh" in told
+    assert f"host host-1: nodes 0 and 1 have one data folder, /a/cerebro-ds-{CLUSTER}" in told
 
 
 def test_gpus_without_a_toolkit_are_named(three: Hosts, inventory: Any) -> None:
@@ -172,6 +175,23 @@ def test_gpus_without_a_toolkit_are_named(three: Hosts, inventory: Any) -> None:
     told = refused(three, inventory((1, 2, 3)))
     assert "host host-1: it has 1 GPU and not the NVIDIA container toolkit" in told
     three.run("host-1", "rm /usr/local/bin/nvidia-smi")
+
+
+def test_secrets_need_the_vaults_password(three: Hosts, inventory: Any, tools: Path) -> None:
+    path = inventory((1, 2, 3))
+    secret = path / "group_vars" / "all"
+    secret.mkdir()
+    (path / "group_vars" / "all.yml").rename(secret / "vars.yml")
+    vault, password = secret / "vault.yml", three.folder / "password"
+    vault.write_text("ansible_become_password: whatever\n")
+    password.write_text("correct\n")
+    encrypt = [tools / "ansible-vault", "encrypt", "--vault-password-file", password, vault]
+    subprocess.run(encrypt, check=True, capture_output=True)
+    assert "add --vault-password-file FILE" in refused(three, path)
+    other = three.folder / "other"
+    other.write_text("wrong\n")
+    told = refused(three, path, "--vault-password-file", other)
+    assert "is not that of the vault" in told
 
 
 def test_a_cluster_comes_changes_and_goes(three: Hosts, inventory: Any) -> None:
@@ -204,7 +224,7 @@ def test_a_cluster_comes_changes_and_goes(three: Hosts, inventory: Any) -> None:
     events = list(read(folder.journal))
     models = len(RunSpec.from_json(json.loads(folder.run.read_text())["spec"]).configs)
     invariants.check(events, models, 3, [1])
-    assert events[-2].kind == "run_finished"
+    assert events[-1].kind == "run_finished"
     assert len(list(folder.models.iterdir())) == models
     assert json.loads(folder.run.read_text())["runtime"]["kind"] == "cluster"
     assert left(three) == made
@@ -233,20 +253,3 @@ def test_a_cluster_comes_changes_and_goes(three: Hosts, inventory: Any) -> None:
     assert code == 0, errors
     assert left(three) == []
     assert not (home / "cluster" / "topology.json").exists()
-
-
-def test_secrets_need_the_vaults_password(three: Hosts, inventory: Any, tools: Path) -> None:
-    path = inventory((1, 2, 3))
-    secret = path / "group_vars" / "all"
-    secret.mkdir()
-    (path / "group_vars" / "all.yml").rename(secret / "vars.yml")
-    vault, password = secret / "vault.yml", three.folder / "password"
-    vault.write_text("ansible_become_password: whatever\n")
-    password.write_text("correct\n")
-    encrypt = [tools / "ansible-vault", "encrypt", "--vault-password-file", password, vault]
-    subprocess.run(encrypt, check=True, capture_output=True)
-    assert "add --vault-password-file FILE" in refused(three, path)
-    other = three.folder / "other"
-    other.write_text("wrong\n")
-    told = refused(three, path, "--vault-password-file", other)
-    assert "is not that of the vault" in told
