@@ -104,9 +104,9 @@ class FollowedRun:
             self._here.root, self._there.root, [*journals, *(path.name for path in kept)]
         )
 
-    def pull(self, *, now: bool = False) -> None:
+    def pull(self) -> None:
         """Append what is new of the journal, if it is time."""
-        if not now and time.monotonic() < self._pulled + PULL_SECONDS:
+        if time.monotonic() < self._pulled + PULL_SECONDS:
             return
         self._pulled = time.monotonic()
         size = self._here.journal.stat().st_size if self._here.journal.exists() else 0
@@ -116,12 +116,21 @@ class FollowedRun:
                 with self._here.journal.open("ab") as journal:
                     journal.write(new)
 
+    def _complete(self, whole: Path) -> None:
+        """Append what the journal here lacks of the one that the driver left."""
+        if not whole.exists():
+            return
+        size = self._here.journal.stat().st_size if self._here.journal.exists() else 0
+        with whole.open("rb") as left, self._here.journal.open("ab") as journal:
+            left.seek(size)
+            shutil.copyfileobj(left, journal)
+
     def fetch(self) -> None:
-        """Copy what the driver left: models and, last, its result."""
-        self.pull(now=True)
+        """Copy what the driver left: its journal's end, models and, last, its result."""
         with tempfile.TemporaryDirectory(dir=self._here.root, prefix=".fetched-") as aside:
             self._files.fetch(self._there.root, Path(aside))
             left = RunFolder(Path(aside))
+            self._complete(left.journal)
             if left.models.exists():
                 shutil.rmtree(self._here.models, ignore_errors=True)
                 left.models.rename(self._here.models)
