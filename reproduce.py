@@ -13,6 +13,7 @@ commands
   --test                 the tests
   --benchmark NAME       one of benchmarks/
   --readme               put the built figures of a scale into README.md
+  --provision INVENTORY  machines over SSH become a cluster; --teardown takes it away
   --clean [--all]        stop what is left over and remove run folders (asks first; --yes)
 
 modifiers

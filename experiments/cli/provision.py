@@ -194,12 +194,8 @@ def _refusal(request: Request, said: str) -> str:
 
 def short(text: str) -> str:
     """One line of what Ansible said, without its own headings."""
-    errors = [line for line in text.splitlines() if "ERROR" in line] or text.strip().splitlines()
-    line = (
-        " ".join((errors or ["no reason given"])[0].split())
-        if len(errors) > 1
-        else " ".join(text.split())
-    )
+    named = [line for line in text.splitlines() if "ERROR" in line]
+    line = " ".join((named[0] if named else text).split())
     return _PREFIX.sub("", line)[:_LONGEST].rstrip(" .")
 
 

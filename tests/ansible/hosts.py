@@ -150,6 +150,8 @@ class Hosts:
 @contextlib.contextmanager
 def some_hosts() -> Iterator[Hosts]:
     """A network for hosts, which go with it at the end."""
+    if lacking := [name for name in ("ssh", "ssh-keygen", "docker") if not shutil.which(name)]:
+        pytest.skip(f"hosts over SSH need {', '.join(lacking)} here")
     try:
         client = engine.connect()
     except EnvironmentFault as fault:
