@@ -110,13 +110,16 @@ def folder_problem(nodes, gigabytes):
     return ""
 
 
-def gpu_problem(gpus, source):
+def has_toolkit():
+    return any(shutil.which(name) for name in TOOLKIT)
+
+
+def gpu_problem(gpus, found, source):
     """A driver without a way to give containers its GPUs, or GPUs that are not there."""
     named = [] if gpus == "auto" else list(gpus or [])
     there = os.path.exists(DRIVER)
     if gpus != "auto" and not named:
         return ""
-    found = said("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader").split()
     missing = sorted(set(named) - set(found))
     if missing:
         return (
@@ -132,7 +135,7 @@ def gpu_problem(gpus, source):
         )
     offered = said("apt-cache", "policy", "nvidia-container-toolkit")
     known = "Candidate:" in offered and "(none)" not in offered
-    if any(shutil.which(name) for name in TOOLKIT) or source or known:
+    if has_toolkit() or source or known:
         return ""
     return (
         f"it has {len(found)} GPU{'s' if len(found) > 1 else ''} and not the NVIDIA container "
@@ -150,10 +153,11 @@ def main():
         problem = problem or port_problem(wanted["nodes"], wanted["cluster"])
     if wanted["folders"]:
         problem = problem or folder_problem(wanted["nodes"], wanted["free_gigabytes"])
-    problem = problem or gpu_problem(wanted["gpus"], wanted["toolkit_source"])
+    gpus = said("nvidia-smi", "--query-gpu=uuid", "--format=csv,noheader").split()
+    problem = problem or gpu_problem(wanted["gpus"], gpus, wanted["toolkit_source"])
     if problem:
         module.fail_json(msg=problem)
-    module.exit_json(changed=False)
+    module.exit_json(changed=False, gpus=gpus, toolkit=has_toolkit())
 
 
 if __name__ == "__main__":

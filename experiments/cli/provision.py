@@ -177,7 +177,7 @@ def _failure(
     if first["role"] == "cluster":  # it has looked, and changed nothing
         return f"{where}: {reason}"
     others = {failure["host"] for failure in failures} - {first["host"]}
-    more = f" (so do {len(others)} other hosts)" if others else ""
+    more = f" (and so for {_counted(len(others), 'other host')})" if others else ""
     task = ": ".join(filter(None, (first["role"], first["task"])))
     return f"{where}, {task}: {reason}{more}; events and output are in {folder / 'artifacts'}"
 
@@ -200,15 +200,20 @@ def short(text: str) -> str:
 
 
 def _tell(request: Request, topology: Path, changes: int, count: int) -> None:
-    hosts = f"{count} host" + ("" if count == 1 else "s")
+    hosts = _counted(count, "host")
     if request.check:
-        print(f"{changes} tasks would change something on {hosts}")
+        print(f"{_counted(changes, 'task')} would change something on {hosts}")
     elif request.teardown:
         print(f"the cluster of {request.inventory} is gone from {hosts}")
     else:
         made = Topology.read(topology)
-        what = f"{changes} changes" if changes else "nothing had to be changed"
+        nodes = _counted(made.workers, "node")
+        what = _counted(changes, "change") if changes else "nothing had to be changed"
         print(
-            f"cluster {made.name}: {made.workers} nodes on {hosts}, {what}; --runtime cluster "
-            f"uses it ({topology})"
+            f"cluster {made.name}: {nodes} on {hosts}, {what}; --runtime cluster uses it "
+            f"({topology})"
         )
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")

@@ -37,7 +37,7 @@ def test_engine_disks_firewall_and_images_of_a_host(host: Hosts) -> None:
             "cluster_name": "tests-own",
             "cluster_storage": "folder",
             "cluster_data": "/data",
-            "cluster_nodes": 2,
+            "cluster_nodes": 1,
             "cluster_free_gigabytes": 1,
             "cluster_threads": 1,
             "cluster_shared_memory": "64m",
@@ -49,29 +49,29 @@ def test_engine_disks_firewall_and_images_of_a_host(host: Hosts) -> None:
     )
     code, output, errors = finish(reproduce("--provision", path, home=home))
     assert code == 0, errors
-    assert "cluster tests-own: 2 nodes on 1 host," in output
+    assert "cluster tests-own: 1 node on 1 host," in output
 
     # Its engine has the image that this machine's saved, and the containers of two nodes.
     containers = host.run("own", "docker ps --all --format '{{.Names}} {{.Status}}'").splitlines()
-    assert len(containers) == 3 + 2 * 4
+    assert len(containers) == 3 + 4
     assert all(line.endswith(" Created") for line in containers)
-    segment = json.loads(host.run("own", "docker inspect cerebro-ds-tests-own-segment-1"))[0]
+    segment = json.loads(host.run("own", "docker inspect cerebro-ds-tests-own-segment-0"))[0]
     assert segment["Image"] == image
     assert segment["HostConfig"]["ReadonlyRootfs"]
     assert segment["HostConfig"]["CapDrop"] == ["ALL"]
-    assert f"CEREBRO_DS_ENDPOINT={host.address('own')}:21013" in segment["Config"]["Env"]
+    assert f"CEREBRO_DS_ENDPOINT={host.address('own')}:21003" in segment["Config"]["Env"]
     holder = json.loads(host.run("own", "docker inspect cerebro-ds-tests-own-holder-0"))[0]
     assert (holder["HostConfig"]["NetworkMode"], holder["Config"]["StdinOnce"]) == ("host", True)
-    owners = host.run("own", "stat -c '%u %a' /data/0/cerebro-ds-tests-own /data/1/*/worker")
+    owners = host.run("own", "stat -c '%u %a' /data/0/cerebro-ds-tests-own /data/0/*/worker")
     assert owners == "10001 700\n10001 700\n"
     assert host.run("own", "cat /proc/sys/net/ipv4/tcp_keepalive_time") == "7201\n"
 
     # Only it and SSH's port are open to others.
-    host.listen("own", 21014)
+    host.listen("own", 21004)
     address = host.address("own")
     for name, port, reached in (
-        ("own", 21014, "yes"),
-        ("stranger", 21014, "no"),
+        ("own", 21004, "yes"),
+        ("stranger", 21004, "no"),
         ("stranger", 22, "yes"),
     ):
         assert host.run(name, REACH.format(address=address, port=port)).strip() == reached
@@ -81,5 +81,5 @@ def test_engine_disks_firewall_and_images_of_a_host(host: Hosts) -> None:
     assert host.run("own", "docker ps --all --quiet; docker volume ls --quiet") == ""
     assert (
         host.run("own", "ls /data /data/0; nft list tables | grep cerebro")
-        == "/data:\n0\n1\n\n/data/0:\n"
+        == "/data:\n0\n\n/data/0:\n"
     )
