@@ -16,6 +16,7 @@ from experiments.errors import ServerDied
 from experiments.paths import RunFolder
 from experiments.runtime.containers import ContainerDriver
 from experiments.runtime.definitions import IMAGE_USER
+from experiments.telemetry.journal import Journal
 
 PULL_SECONDS = 1.0
 
@@ -97,6 +98,11 @@ class FollowedRun:
 
     def send(self) -> None:
         """Copy what the driver goes on from."""
+        # If this process's forerunner was killed, the driver there came further than it knew.
+        self.pull()
+        if self._here.journal.exists():
+            # A torn last line, which the driver would cut off: from then on both would differ.
+            Journal(self._here.journal, self._here.root.name).close()
         journals = [journal.name for journal in self._here.earlier]
         kept = [self._here.run, self._here.topology, self._here.journal]
         self._files.remove(self._there.root)
