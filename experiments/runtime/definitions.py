@@ -121,7 +121,7 @@ class Definitions:
             from docker.types import DeviceRequest
 
             # "utility" brings the library that a role asks for its GPU.
-            wanted = [["gpu", "utility"]]
+            wanted = [["gpu", "compute", "utility"]]
             made["device_requests"] = [DeviceRequest(device_ids=[node.gpu], capabilities=wanted)]
         return made
 

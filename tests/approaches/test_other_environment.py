@@ -36,7 +36,7 @@ def test_messages_come_in_order_until_it_is_done(tmp_path: Path, package_python:
     with started(tmp_path, says=[{"event": "round", "epoch": 1}, {"event": "done"}]) as job:
         begun = job.receive()
         assert begun is not None
-        assert Path(begun["python"]) == package_python.parent.parent
+        assert Path(begun["python"]).resolve() == package_python.parent.parent
         assert begun["folder"] == str(tmp_path)
         assert job.receive() == {"event": "round", "epoch": 1}
         assert job.receive() is None
