@@ -33,7 +33,7 @@ def ends_as_if_nothing_had_happened(run: FaultyRun, done: int) -> None:
 @pytest.mark.parametrize("approach", OWN)
 def test_a_full_disk_during_a_save_is_named(approach: str, disk: Disk) -> None:
     run = FaultyRun.of(small_spec(approach, seed=100))
-    disk(state().stores, "64k")
+    disk(state().stores, "8m")  # data on Spark lie there too
     filler = state().stores / "filler"
     with run.command() as process:
         run.wait_for(Kill(WORKER, "unit_finished", 2), process)
