@@ -7,6 +7,7 @@
     │   ├── SpecError        a specification, a figure or a setting that does not exist or fit
     │   ├── DataError        a data file that is missing, damaged or of the wrong shape
     │   ├── EnvironmentFault a tool, port, package, disk or memory that the machine lacks
+    │   │   └── NoImages     images that are needed cannot be built here
     │   └── PlanError        the database would move data that must stay where it is
     ├── ServerDied           a role's process ended or cannot be reached; it may come back
     │   └── NotBegun         … before the work that needs it had begun: nothing was lost
@@ -23,6 +24,7 @@ __all__ = [
     "DataError",
     "EnvironmentFault",
     "InvariantViolation",
+    "NoImages",
     "NotBegun",
     "PlanError",
     "ReproduceError",
@@ -51,6 +53,10 @@ class DataError(UserError):
 
 class EnvironmentFault(UserError):
     """Something this machine lacks: a package, a free port, disk, memory, permission."""
+
+
+class NoImages(EnvironmentFault):
+    """Images that are needed cannot be built on this machine; without containers it may do."""
 
 
 class PlanError(UserError):

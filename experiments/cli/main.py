@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from experiments.cli.options import parser
-from experiments.errors import ReproduceError, SpecError, UserError
+from experiments.errors import NoImages, ReproduceError, SpecError, UserError
 from experiments.runtime import choice
 from experiments.specs import devices
 from experiments.specs.load import (
@@ -110,10 +110,18 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
 def _reproduce(options: argparse.Namespace) -> int:
     from experiments.cli.reproduce import reproduce
 
+    may_do_without = options.runtime == choice.AUTO
     _check(options)
     wanted, drawn = _wanted(options)
     _measure_first(options, wanted)
-    return reproduce(_plan_runs(options, wanted), drawn, options)
+    try:
+        return reproduce(_plan_runs(options, wanted), drawn, options)
+    except NoImages as fault:
+        if not may_do_without:
+            raise
+        print(f"{choice.WITHOUT_CONTAINERS}: {fault}", file=sys.stderr)
+        options.runtime = choice.LOCAL
+        return reproduce(_plan_runs(options, wanted), drawn, options)
 
 
 def _measure_first(options: argparse.Namespace, wanted: Sequence[str]) -> None:

@@ -7,9 +7,11 @@ import json
 import time
 from collections.abc import Sequence
 
+from experiments.cli import upfront
 from experiments.cli.progress import Progress
 from experiments.errors import DataError, ReproduceError, UserError
 from experiments.runner import pacing
+from experiments.runner.execute import execute
 from experiments.runner.plan import PlannedRun, RunState
 
 
@@ -21,13 +23,8 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     """
     pending = [run for run in runs if run.state is not RunState.DONE]
     quiet = options.quiet or options.json
-    remarks: list[str] = []
-    if pending:
-        from experiments.cli import upfront
-        from experiments.runner.execute import execute
-
-        remarks = upfront.check(pending, options.segments)
-        upfront.make(pending, quiet=quiet)
+    remarks = upfront.check(pending, options.segments) if pending else []
+    upfront.make(pending, options.runtime, quiet=quiet)
     with Progress(runs, quiet=quiet) as progress:
         for remark in remarks:
             progress.say(remark)

@@ -57,15 +57,20 @@ def check(runs: Sequence[PlannedRun], segments: str) -> list[str]:
     return list(dict.fromkeys(line for size in sizes for line in gpus.remarks(found, size)))
 
 
-def make(runs: Sequence[PlannedRun], *, quiet: bool) -> None:
-    """Make what ``runs`` need and what is not there yet: images, or environments beside ours."""
+def make(runs: Sequence[PlannedRun], runtime: str, *, quiet: bool) -> None:
+    """Make what runs and notebooks need and what is not there yet: images, other environments.
+
+    Parameters
+    ----------
+    runs : those that are to be carried out.
+    """
     from experiments.cli import setup
 
-    if runs[0].runtime == choice.DOCKER:
+    if runtime == choice.DOCKER:
         with closing(engine.connect()) as client:
             sweep.remove_abandoned(client, owner(), state().clusters)
             images.ensure(client, images.IMAGES, setup.Progress(quiet).tell)
-    if runs[0].runtime != choice.LOCAL:
+    if runtime != choice.LOCAL:
         return
     rows = (approaches()[run.spec.approach] for run in runs)
     for name in sorted({row.environment for row in rows if row.environment is not None}):

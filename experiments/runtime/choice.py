@@ -15,6 +15,9 @@ RUNTIMES = (AUTO, LOCAL, DOCKER, CLUSTER)
 VARIABLE = "CEREBRO_DS_RUNTIME"
 """The default of ``--runtime``."""
 
+WITHOUT_CONTAINERS = "everything runs as processes of this machine"
+"""How the line begins that tells why ``auto`` does not mean Docker."""
+
 Say = Callable[[str], None]
 
 
@@ -43,13 +46,13 @@ def choose(wanted: str, say: Say, *, spark_master: str = "") -> str:
         reason = "the network of a run's containers has no way out to a Spark cluster that exists"
         if wanted == DOCKER:
             raise SpecError(f"--spark-master: {reason}; use --runtime local")
-        say(f"everything runs as processes of this machine: {reason}")
+        say(f"{WITHOUT_CONTAINERS}: {reason}")
         return LOCAL
     reason = _why_not_docker()
     if reason and wanted == DOCKER:
         raise EnvironmentFault(f"{reason}, or use --runtime {LOCAL}")
     if reason:
-        say(f"everything runs as processes of this machine: {reason}")
+        say(f"{WITHOUT_CONTAINERS}: {reason}")
     return LOCAL if reason else DOCKER
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import docker
 
-from experiments.errors import EnvironmentFault
+from experiments.errors import EnvironmentFault, NoImages
 from experiments.runtime import image_build, image_wheels
 from experiments.runtime.engine import faults
 from experiments.runtime.image_base import DEBIAN
@@ -87,8 +87,10 @@ def ensure(client: Any, images: Iterable[str], say: Callable[[str], None]) -> di
 
     Raises
     ------
-    EnvironmentFault
+    NoImages
         They cannot be built here; names what to mend.
+    EnvironmentFault
+        An image that bears our name is of another revision, or the engine does not answer.
     """
     wanted = list(images)
     if missing(client, wanted):
@@ -96,7 +98,10 @@ def ensure(client: Any, images: Iterable[str], say: Callable[[str], None]) -> di
             lacking = missing(client, wanted)
             if lacking and BASE not in lacking:
                 lacking = missing(client, [BASE, *lacking])
-            image_build.build(client, lacking, say)
+            try:
+                image_build.build(client, lacking, say)
+            except EnvironmentFault as fault:
+                raise NoImages(str(fault)) from fault
     return {image: identity(client, image) for image in wanted}
 
 

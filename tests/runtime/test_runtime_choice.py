@@ -10,7 +10,7 @@ import pytest
 from experiments.cli.main import main
 from experiments.errors import EnvironmentFault, SpecError
 from experiments.runner.plan import planned
-from experiments.runtime import choice
+from experiments.runtime import choice, image_build, images
 from experiments.specs.load import run_spec
 from tests.runtime.engine import needs_engine
 
@@ -28,7 +28,7 @@ def test_auto_falls_back_with_one_line_that_says_why(no_engine: str) -> None:
     said: list[str] = []
     assert choice.choose(choice.AUTO, said.append) == choice.LOCAL
     (line,) = said
-    assert line.startswith("everything runs as processes of this machine: no Docker engine answers")
+    assert line.startswith(f"{choice.WITHOUT_CONTAINERS}: no Docker engine answers")
     assert no_engine in line
 
 
@@ -66,3 +66,22 @@ def test_the_plan_names_runs_as_they_would_be_carried_out(
     names = [run["run"] for run in json.loads(capsys.readouterr().out)]
     assert names
     assert all("-docker-" in name for name in names)
+
+
+@needs_engine
+def test_auto_does_without_images_that_cannot_be_built(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def no_network(*_: object) -> None:
+        raise EnvironmentFault("no index of Python packages answers")
+
+    monkeypatch.setattr(images, "missing", lambda *_: ["base", "experiment"])
+    monkeypatch.setattr(image_build, "build", no_network)
+    monkeypatch.setenv("CEREBRO_DS_ARTIFACTS", str(tmp_path))
+    command = ["--figure", "loc", "--scale", "smoke"]
+    assert main([*command, "--runtime", "docker"]) == 2
+    assert capsys.readouterr().err.endswith("error: no index of Python packages answers\n")
+    assert main([*command, "--runtime", "auto"]) == 0
+    out, err = capsys.readouterr()
+    assert f"{choice.WITHOUT_CONTAINERS}: no index of Python packages answers\n" in err
+    assert Path(out.split()[0]).is_file()
