@@ -158,6 +158,24 @@ class Artifacts:
     def reference(self) -> Path:
         return CHECKOUT / "artifacts" / "reference" / "paper.json"
 
+    @property
+    def report(self) -> Path:
+        """What is made of all runs and figures together."""
+        return self.root / "report"
+
+    @property
+    def page(self) -> Path:
+        return self.report / "index.html"
+
+    @property
+    def verdicts(self) -> Path:
+        return self.report / "verdicts.json"
+
+    @property
+    def predicted(self) -> Path:
+        """What runs were expected to take, before they were carried out."""
+        return self.report / "predicted.json"
+
     def figures(self, scale: str) -> Path:
         return self.root / "figures" / scale
 

@@ -153,6 +153,7 @@ def _trained_here(options: argparse.Namespace, names: Sequence[str]) -> list[Run
 
 def _plan(options: argparse.Namespace) -> int:
     from experiments.cli.listing import render_plan
+    from experiments.runner.estimate import predict
     from experiments.runner.plan import unable
 
     _check(options)
@@ -167,7 +168,7 @@ def _plan(options: argparse.Namespace) -> int:
         for row in approaches_of(name, options.scale)
     ]
     runs = _plan_runs(options, [name for name in wanted if name not in later])
-    print(render_plan(runs, absent, as_json=options.json))
+    print(render_plan(runs, absent, predict(runs), as_json=options.json))
     return 0
 
 
@@ -196,6 +197,9 @@ def _pilot(options: argparse.Namespace) -> int:
         raise SpecError(f"--pilot measures this machine: leave out --device {options.device}")
     wanted, _ = _wanted(options)
     print(pilot.measure(_trained_here(options, wanted)))
+    from experiments.cli.predicting import short_runs
+
+    short_runs(_plan_runs(options, wanted), options)
     return 0
 
 

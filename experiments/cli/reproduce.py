@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 
+from experiments.cli.predicting import write_predicted, write_taken
 from experiments.cli.progress import Progress
 from experiments.errors import DataError, ReproduceError, UserError
 from experiments.runner import pacing
@@ -28,6 +29,7 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
 
         remarks = upfront.check(pending, options.segments)
         upfront.make(pending, quiet=quiet)
+        write_predicted(runs, options.scale)
     with Progress(runs, quiet=quiet) as progress:
         for remark in remarks:
             progress.say(remark)
@@ -38,7 +40,9 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
             start = time.monotonic()
             progress.started(run)
             execute(run, progress.watch)
-            progress.finished(run, time.monotonic() - start)
+            took = time.monotonic() - start
+            write_taken(run, took)
+            progress.finished(run, took)
             if line := pacing.warning(json.loads(run.folder.result.read_text(encoding="utf-8"))):
                 progress.say(f"    {line}")
         made, failed = [], []
