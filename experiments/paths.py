@@ -176,6 +176,16 @@ class Artifacts:
         """What runs were expected to take, before they were carried out."""
         return self.report / "predicted.json"
 
+    @property
+    def crate(self) -> Path:
+        """The research-object crate's metadata; the folder it lies in is the crate."""
+        return self.root / "ro-crate-metadata.json"
+
+    @property
+    def provenance(self) -> Path:
+        """Copies of what runs were made with: licence, citation, locks, manifests, values."""
+        return self.root / "provenance"
+
     def figures(self, scale: str) -> Path:
         return self.root / "figures" / scale
 
@@ -249,6 +259,8 @@ COMPLETE = "complete.json"
 BENCHMARKS = CHECKOUT / "benchmarks"
 NOTEBOOKS = CHECKOUT / "papermill_notebooks"
 README = CHECKOUT / "README.md"
+LICENSE = CHECKOUT / "LICENSE"
+CITATION = CHECKOUT / "CITATION.cff"
 PICTURES = CHECKOUT / "docs" / "figures"
 """Small copies of the figures that README.md shows."""
 SPECS = PACKAGE / "specs"

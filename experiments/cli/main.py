@@ -85,6 +85,8 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.pilot, _pilot),
         (options.data, _data),
         (options.provision, _provision),
+        (options.archive, _archive),
+        (options.check_archive, _check_archive),
         (options.readme, _readme),
         (options.gantt, _gantt),
         (options.clean, _clean),
@@ -100,6 +102,8 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         for given in ("teardown", "check", "vault_password_file"):
             if getattr(options, given):
                 raise SpecError(f"--{given.replace('_', '-')} goes with --provision INVENTORY")
+    if options.with_models and not options.archive:
+        raise SpecError("--with-models goes with --archive FILE")
     if options.clean and (options.figure or options.experiment):
         raise SpecError(
             "--clean removes all runs: leave out --figure and --experiment, or use --fresh instead"
@@ -236,6 +240,19 @@ def _benchmark(options: argparse.Namespace) -> int:
     from experiments.cli.testing import benchmark
 
     return benchmark(options.benchmark)
+
+
+def _archive(options: argparse.Namespace) -> int:
+    from experiments.cli.crating import pack
+
+    print(pack(options.archive, models=options.with_models, overwrite=options.yes))
+    return 0
+
+
+def _check_archive(options: argparse.Namespace) -> int:
+    from experiments.cli.crating import check
+
+    return check(options.check_archive, print)
 
 
 def _readme(options: argparse.Namespace) -> int:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 
+from experiments.cli.crating import write_crate
 from experiments.cli.predicting import write_predicted, write_taken
 from experiments.cli.progress import Progress
 from experiments.errors import DataError, ReproduceError, UserError
@@ -25,7 +26,6 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     remarks: list[str] = []
     if pending:
         from experiments.cli import upfront
-        from experiments.runner.execute import execute
 
         remarks = upfront.check(pending, options.segments)
         upfront.make(pending, quiet=quiet)
@@ -35,16 +35,8 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
             progress.say(remark)
         for run in runs:
             progress.announced(run)
-            if run.state is RunState.DONE:
-                continue
-            start = time.monotonic()
-            progress.started(run)
-            execute(run, progress.watch)
-            took = time.monotonic() - start
-            write_taken(run, took)
-            progress.finished(run, took)
-            if line := pacing.warning(json.loads(run.folder.result.read_text(encoding="utf-8"))):
-                progress.say(f"    {line}")
+            if run.state is not RunState.DONE:
+                _carry_out(run, progress)
         made, failed = [], []
         for name in drawn:
             try:
@@ -53,6 +45,8 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
                 raise
             except ReproduceError as error:  # the other figures do not depend on this one
                 failed.append(f"figure {name}: {error}")
+        if options.all:
+            progress.say(write_crate())
     if options.json:
         print(json.dumps({"runs": [run.name for run in runs], "figures": made}, indent=1))
     else:
@@ -61,6 +55,19 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     if failed:
         raise ReproduceError("\n".join(failed))
     return 0
+
+
+def _carry_out(run: PlannedRun, progress: Progress) -> None:
+    from experiments.runner.execute import execute
+
+    start = time.monotonic()
+    progress.started(run)
+    execute(run, progress.watch)
+    took = time.monotonic() - start
+    write_taken(run, took)
+    progress.finished(run, took)
+    if line := pacing.warning(json.loads(run.folder.result.read_text(encoding="utf-8"))):
+        progress.say(f"    {line}")
 
 
 def _build(
