@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.analysis.notebooks import Parameters, why_stale
-from experiments.cli.progress import duration
+from experiments.cli.progress import duration, size
 from experiments.errors import UserError
 from experiments.runner import needs
 from experiments.runner.estimate import Estimate, total
@@ -165,7 +164,7 @@ def render_plan(
         if known:
             told.append(
                 f"predicted on this machine: {duration(total(known))} for {len(known)} of them, "
-                f"at most {_bytes(disk)} of disk at a time"
+                f"at most {size(disk)} of disk at a time"
             )
         missing = Counter(each.source for each in expected.values() if each.seconds is None)
         told += [f"not in that time, {count} runs: {why}" for why, count in missing.items()]
@@ -176,12 +175,7 @@ def _takes(expected: Estimate | None) -> tuple[str, str]:
     if expected is None:
         return "-", "-"
     known = expected.seconds
-    return "unknown" if known is None else duration(known), _bytes(expected.bytes)
-
-
-def _bytes(count: int) -> str:
-    """Bytes for people: ``12 MiB``, ``3.4 GiB``."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{math.ceil(count / 2**20)} MiB"
+    return "unknown" if known is None else duration(known), size(expected.bytes)
 
 
 def _name(absent: LeftOut) -> str:

@@ -256,10 +256,11 @@ def _check_archive(options: argparse.Namespace) -> int:
 
 
 def _readme(options: argparse.Namespace) -> int:
+    from experiments.cli import appendix
     from experiments.cli.readme import rewrite
 
     _check(options)
-    for path in rewrite(options.scale):
+    for path in [*rewrite(options.scale), *appendix.rewrite(options.scale, options.runtime)]:
         print(path)
     return 0
 

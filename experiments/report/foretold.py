@@ -63,7 +63,7 @@ def foretold(artifacts: Artifacts | None = None) -> list[Foretold]:
             Foretold(
                 name,
                 row["seconds"],
-                row.get("took_seconds", _took(artifacts, name)),
+                row.get("took_seconds", took(artifacts, name)),
                 str(row.get("source", "")),
             )
             for name, row in rows.items()
@@ -80,7 +80,7 @@ def total(rows: Sequence[Foretold]) -> Total:
     return Total(len(both), sum(one for one, _ in both), sum(other for _, other in both))
 
 
-def _took(artifacts: Artifacts, name: str) -> float | None:
+def took(artifacts: Artifacts, name: str) -> float | None:
     """From its start to its result, to the second, where no command's clock told it."""
     folder = artifacts.run(name)
     try:

@@ -102,11 +102,18 @@ def check(specs: Sequence[RunSpec], runtime: str = choice.LOCAL) -> None:
         )
 
 
-def disk_bytes(specs: Sequence[RunSpec]) -> int:
-    """Bytes that runs write at most: data sets that are not prepared yet, which stay, and the
-    largest run's own copies, which go when it is done."""
+def disk_bytes(specs: Sequence[RunSpec], *, anew: bool = False) -> int:
+    """Bytes that runs write at most.
+
+    Data sets that are not prepared yet, which stay, and the largest run's own copies, which go when
+    it is done.
+
+    Parameters
+    ----------
+    anew : as if no data set were prepared.
+    """
     prepared = {(spec.dataset, spec.workers, spec.seed): data_bytes(spec) for spec in specs}
-    missing = sum(size for part, size in prepared.items() if not is_prepared(*part))
+    missing = sum(size for part, size in prepared.items() if anew or not is_prepared(*part))
     return missing + max(map(copied_bytes, specs), default=0)
 
 
