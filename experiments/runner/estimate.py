@@ -28,10 +28,19 @@ from experiments.datasets import is_prepared
 from experiments.paths import Artifacts, state
 from experiments.runner import needs
 from experiments.runner.plan import PlannedRun, RunState
-from experiments.runner.seen import Seen, Shape, Work, seen, shape
+from experiments.runner.seen import Network, Seen, Shape, Work, seen, shape
 from experiments.specs.model import RunSpec
 
-CROWDED = ("start", "init", "close")
+PILOT = "pilot"
+"""The experiment of the pilot's short runs (:mod:`experiments.runner.short_runs`)."""
+
+EVENLY = 0.03
+"""Weight of sharing time among amounts that grow together, against fitting what was seen."""
+
+FIXED = 0.1
+"""The same of what is fixed, which is shared with the others only as far as rows tell it."""
+
+CROWDED = ("start", "close")
 """Parts in which every worker computes, so that they take longer the fewer cores there are."""
 
 STEADY = ("start", "close", "stop")
@@ -86,26 +95,36 @@ class Estimator:
         rates = json.loads(pilot.read_text(encoding="utf-8"))["models"] if pilot.exists() else {}
         return cls(known, rates)
 
-    def run(self, spec: RunSpec, runtime: str) -> Estimate:
-        """One run."""
+    def run(self, spec: RunSpec, runtime: str, *, prepared: bool | None = None) -> Estimate:
+        """One run.
+
+        Parameters
+        ----------
+        prepared : whether its data set will be; by default whether it is now.
+        """
+        if prepared is None:
+            prepared = is_prepared(spec.dataset, spec.workers, spec.seed)
         disk = needs.disk_bytes([spec])
         same = [each for each in self._known if each.runtime == runtime and _same(each.spec, spec)]
         if same:
             seconds = statistics.median(each.seconds for each in same)
             return Estimate(seconds, disk, f"{len(same)} earlier runs of it", {})
         try:
-            parts, source = self._parts(spec, runtime)
+            parts, source = self._parts(spec, runtime, prepared=prepared)
         except Unknown as unknown:
             return Estimate(None, disk, str(unknown), {})
         return Estimate(sum(parts.values()), disk, source, parts)
 
-    def _parts(self, spec: RunSpec, runtime: str) -> tuple[dict[str, float], str]:
+    def _parts(
+        self, spec: RunSpec, runtime: str, *, prepared: bool
+    ) -> tuple[dict[str, float], str]:
         donors, kin = self._donors(spec, runtime)
         todo = shape(spec)
         near = _nearest(donors, spec)
-        parts = {name: _typical(near, todo, name) for name in (*STEADY, "init")}
-        parts["etl"] = _by_bytes(donors, spec, "etl")
-        parts["dataset"] = self._dataset(spec)
+        parts = {name: _typical(near, todo, name) for name in STEADY}
+        parts["init"] = _init(donors, todo)
+        parts["etl"] = _by_bytes([(each.spec, each.parts["etl"]) for each in donors], spec)
+        parts["dataset"] = self._dataset(spec, prepared=prepared)
         if spec.emulation is None:
             computed = sum(
                 self._compute(spec, key, work, todo, donors) for key, work in todo.work.items()
@@ -138,44 +157,43 @@ class Estimator:
         mend = "it is known after its first run" if _is_package(own) else "give --pilot first"
         raise Unknown(f"nothing like {own} has run here yet: {mend}")
 
-    def _dataset(self, spec: RunSpec) -> float:
+    def _dataset(self, spec: RunSpec, *, prepared: bool) -> float:
         """Preparing a data set, or looking whether it is whole."""
-        name = spec.dataset.name
-        rates = [
-            each.parts["dataset"] / needs.data_bytes(each.spec)
-            for each in self._known
-            if each.spec.dataset.name == name
-        ]
-        if is_prepared(spec.dataset, spec.workers, spec.seed):
-            return (statistics.median(rates) if rates else 0.0) * needs.data_bytes(spec)
-        if not rates:
+        took: dict[object, list[tuple[RunSpec, float]]] = {}
+        for each in self._known:
+            one = each.spec
+            if one.dataset.name == spec.dataset.name:
+                key = (one.dataset, one.workers, one.seed)
+                took.setdefault(key, []).append((one, each.parts["dataset"]))
+        if not took and not prepared:
+            name = spec.dataset.name
             raise Unknown(f"data set {name} has not been prepared here yet: give --pilot first")
-        return max(rates) * needs.data_bytes(spec)  # the slowest was the one that prepared it
+        # Of all runs on the same data the slowest is the one that prepared them.
+        pick = min if prepared else max
+        return _by_bytes([pick(each, key=lambda one: one[1]) for each in took.values()], spec)
 
     def _compute(
         self,
         spec: RunSpec,
-        key: tuple[str, str],
+        key: Network,
         work: Work,
         todo: Shape,
         donors: Sequence[Seen],
     ) -> float:
-        """Seconds of all workers' spans for one architecture and kind of batch."""
+        """Seconds of all workers' spans for one network and kind of batch."""
         dataset, together = spec.dataset.name, _together(spec.approach)
         own = _rate(donors, dataset, key)
         if own is not None:
-            return todo.crowding * float(own @ (work.rows, work.steps))
+            return todo.crowding * float(own @ work.amounts)
         modelled = self._modelled(dataset, key, work, together=together)
         if modelled is None:
             raise Unknown(
-                f"{key[0]} on {dataset} has not been measured here: give --pilot "
+                f"{key.architecture} on {dataset} has not been measured here: give --pilot "
                 f"--experiment {spec.experiment} first"
             )
-        return todo.crowding * modelled * self._ratio(donors, key[1], together=together)
+        return todo.crowding * modelled * self._ratio(donors, key.kind, together=together)
 
-    def _modelled(
-        self, dataset: str, key: tuple[str, str], work: Work, *, together: bool
-    ) -> float | None:
+    def _modelled(self, dataset: str, key: Network, work: Work, *, together: bool) -> float | None:
         """What an architecture's work takes by other approaches' runs, or by the pilot's model."""
         others = [
             each
@@ -184,35 +202,41 @@ class Estimator:
         ]
         rate = _rate(others, dataset, key)
         if rate is not None:
-            return float(rate @ (work.rows, work.steps))
-        architecture, kind = key
-        row = self._rates.get(dataset, {}).get(architecture)
+            return float(rate @ work.amounts)
+        row = self._rates.get(dataset, {}).get(key.architecture)
         if row is None:
             return None
-        return float(work.rows * row[f"{kind}_row"] + work.steps * row[f"{kind}_batch"])
+        return float(work.rows * row[f"{key.kind}_row"] + work.steps * row[f"{key.kind}_batch"])
 
     def _ratio(self, donors: Iterable[Seen], kind: str, *, together: bool) -> float:
         """How many times as long as modelled the same kind of work took in some runs."""
         took = said = 0.0
         for each in donors:
-            if each.spec.emulation is not None:
+            if not _tells_rates(each):
                 continue
             for key, work in each.shape.work.items():
                 name = each.spec.dataset.name
                 modelled = self._modelled(name, key, work, together=together)
-                if modelled and key[1] == kind:
+                if modelled and key.kind == kind:
                     took += work.seconds / each.shape.crowding
                     said += modelled
         return took / said if said else 1.0
 
 
 def predict(runs: Sequence[PlannedRun]) -> dict[str, Estimate]:
-    """Every run that is to be done, by its name."""
+    """Every run that is to be done, by its name, one after the other in this order."""
     pending = [run for run in runs if run.state is not RunState.DONE]
     if not pending:
         return {}
     estimator = Estimator.of_this_machine()
-    return {run.name: estimator.run(run.spec, run.runtime) for run in pending}
+    found: dict[str, Estimate] = {}
+    prepared: set[tuple[object, ...]] = set()
+    for run in pending:
+        data = (run.spec.dataset, run.spec.workers, run.spec.seed)
+        there = True if data in prepared else None
+        found[run.name] = estimator.run(run.spec, run.runtime, prepared=there)
+        prepared.add(data)
+    return found
 
 
 def total(estimates: Iterable[Estimate]) -> float:
@@ -272,66 +296,84 @@ def _typical(donors: Sequence[Seen], todo: Shape, name: str) -> float:
     return statistics.median(values) if values else 0.0
 
 
-def _by_bytes(donors: Sequence[Seen], spec: RunSpec, name: str) -> float:
+def _init(donors: Sequence[Seen], todo: Shape) -> float:
+    """Starting workers and building networks, on every worker at once."""
+    rows = [
+        ([each.shape.crowding, each.shape.crowding * each.shape.networks], each.parts["init"])
+        for each in donors
+    ]
+    return _fitted(rows, [todo.crowding, todo.crowding * todo.networks])
+
+
+def _by_bytes(known: Sequence[tuple[RunSpec, float]], spec: RunSpec) -> float:
     """A part that has something fixed and something for each byte of the data."""
-    rows = [([1.0, needs.data_bytes(each.spec) / 2**20], each.parts[name]) for each in donors]
-    fitted = _fit([row for row in rows if row[1] > 0])
-    if fitted is None:
-        return 0.0
-    return float(fitted @ (1.0, needs.data_bytes(spec) / 2**20))
+    rows = [([1.0, needs.data_bytes(one)], seconds) for one, seconds in known]
+    return _fitted(rows, [1.0, needs.data_bytes(spec)])
 
 
-def _rate(runs: Iterable[Seen], dataset: str, key: tuple[str, str]) -> np.ndarray[Any, Any] | None:
-    """Seconds for each row and each step, on a core that is not crowded, as runs had them."""
+def _tells_rates(run: Seen) -> bool:
+    """Whether a run trained, and for longer than a network takes to warm up."""
+    return run.spec.emulation is None and run.spec.experiment != PILOT
+
+
+def _rate(runs: Iterable[Seen], dataset: str, key: Network) -> np.ndarray[Any, Any] | None:
+    """Seconds for each row, step and unit of an architecture, on a core that is not crowded."""
     rows = []
     for each in runs:
-        work = each.shape.work.get(key)
-        alike = each.spec.emulation is None and each.spec.dataset.name == dataset
-        if alike and work and work.seconds:
-            crowding = each.shape.crowding
-            rows.append(([work.rows * crowding, work.steps * crowding], work.seconds))
-    return _fit(rows)
+        if not _tells_rates(each) or each.spec.dataset.name != dataset:
+            continue
+        for network, work in each.shape.work.items():
+            if (network.architecture, network.kind) == (key.architecture, key.kind):
+                rows.append(([n * each.shape.crowding for n in work.amounts], work.seconds))
+    return _fit(rows, fixed=False)
 
 
 def _waited(spec: RunSpec, todo: Shape) -> float:
     """Seconds that an emulated run's workers wait for the device, all together."""
     assert spec.emulation is not None
     seconds = 0.0
-    for (architecture, kind), work in todo.work.items():
-        model = spec.emulation.models[architecture]
-        parts = spec.workers * spec.epochs
-        per_batch = work.rows / max(work.steps, 1e-9)
+    for network, work in todo.work.items():
+        model, kind = spec.emulation.models[network.architecture], network.kind
         waited = work.rows * getattr(model, f"{kind}_row_seconds")
         waited += work.steps * getattr(model, f"{kind}_batch_seconds")
         if _together(spec.approach) and kind == "train":
-            waited = work.steps * model.together_seconds(math.ceil(per_batch), spec.workers)
-        models = sum(config.architecture == architecture for config in spec.configs)
-        waited += models * parts * model.transfer_seconds * (2 if kind == "train" else 1)
+            rank = math.ceil(work.rows / work.steps)
+            waited = work.steps * model.together_seconds(rank, spec.workers)
+        waited += work.units * model.transfer_seconds * (2 if kind == "train" else 1)
         seconds += waited / model.speedup
     return seconds
 
 
 def _beside(donors: Sequence[Seen], todo: Shape, computed: float) -> float:
-    """Worker seconds beside computing: something for each unit, something for what is computed."""
+    """Worker seconds beside computing: something fixed, for each unit, and for what is computed."""
     rows = [
-        ([each.shape.units * each.shape.crowding, each.computed], each.beside)
+        ([1.0, each.shape.units * each.shape.crowding, each.computed], each.beside)
         for each in donors
-        if each.beside > 0
     ]
-    fitted = _fit(rows)
-    return 0.0 if fitted is None else float(fitted @ (todo.units * todo.crowding, computed))
+    return _fitted(rows, [1.0, todo.units * todo.crowding, computed])
 
 
-def _fit(rows: Sequence[tuple[Sequence[float], float]]) -> np.ndarray[Any, Any] | None:
-    """Coefficients, none below 0, of the least relative error; the first alone from one row."""
-    if not rows:
+def _fitted(rows: Sequence[tuple[Sequence[float], float]], wanted: Sequence[float]) -> float:
+    """What rows of amounts and seconds say of other amounts; 0 where all of them took nothing."""
+    found = _fit(rows)
+    return 0.0 if found is None else float(found @ wanted)
+
+
+def _fit(
+    rows: Sequence[tuple[Sequence[float], float]], *, fixed: bool = True
+) -> np.ndarray[Any, Any] | None:
+    """Seconds for each amount, none below 0, of the least relative error; rows of 0 s are left out.
+
+    With ``fixed`` the first amount is what does not depend on the run: where rows tell nothing
+    else, it is taken for the cause. The others share the time evenly where they grow together
+    (:data:`EVENLY`).
+    """
+    scaled = np.array([np.asarray(amounts) / seconds for amounts, seconds in rows if seconds > 0])
+    if not scaled.size:
         return None
-    if len(rows) == 1:
-        (values, wanted), *_ = rows
-        alone = np.zeros(len(values))
-        alone[0] = wanted / values[0]
-        return alone
-    scaled = np.array([np.asarray(values) / wanted for values, wanted in rows])
-    width = np.maximum(scaled.max(axis=0), 1e-30)
-    found, _ = nnls(scaled / width, np.ones(len(rows)))
+    width = np.maximum(scaled.max(axis=0), np.finfo(float).tiny)
+    evenly = np.diag([EVENLY * (FIXED if fixed else 1.0), *[EVENLY] * (scaled.shape[1] - 1)])
+    equations = np.vstack([scaled / width, evenly])
+    right = np.concatenate([np.ones(len(scaled)), np.zeros(len(evenly))])
+    found, _ = nnls(equations, right)
     return np.asarray(found / width)

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
-from experiments.approaches.base import Trait, epoch_units, find
+from experiments.approaches.base import Trait, epoch_units, find, units
 from experiments.errors import DataError
 from experiments.paths import RunFolder
 from experiments.search.journaled import drawn
@@ -31,17 +31,32 @@ MOST_BETWEEN = 60.0
 
 @dataclass(frozen=True)
 class Work:
-    """What workers compute for one architecture and kind of batch, over a whole run.
+    """What workers compute for one network and kind of batch, over a whole run.
 
     Attributes
     ----------
     rows, steps : rows and optimizer steps (or batches), over all workers and epochs.
+    units : in which they were done.
     seconds : that the workers' spans took in all; 0 where that is to be found out.
     """
 
     rows: float
     steps: float
+    units: float
     seconds: float = 0.0
+
+    @property
+    def amounts(self) -> tuple[float, float, float]:
+        """What its time is made of."""
+        return (self.rows, self.steps, self.units)
+
+
+class Network(NamedTuple):
+    """What is trained at one speed: an architecture at a batch size, and ``train`` or ``valid``."""
+
+    architecture: str
+    batch_size: int
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -52,12 +67,17 @@ class Shape:
     ----------
     parallel : workers that train at once.
     units : of all models and epochs, evaluations included.
-    work : by architecture and kind, ``train`` or ``valid``.
+    work : by network and kind of batch.
     """
 
     parallel: int
     units: float
-    work: Mapping[tuple[str, str], Work]
+    work: Mapping[Network, Work]
+
+    @property
+    def networks(self) -> int:
+        """How many there are to be built."""
+        return sum(network.kind == "train" for network in self.work)
 
     @cached_property
     def crowding(self) -> float:
@@ -123,7 +143,7 @@ def shape(spec: RunSpec, configs: Iterable[ModelConfig] | None = None) -> Shape:
         parallel = spec.workers  # one model at a time, on all of them
     together = Trait.DATA_PARALLEL in traits and spec.protocol.ddp_batch == "global"
     passes = 2 if spec.protocol.training_set_pass else 1
-    work: dict[tuple[str, str], Work] = {}
+    work: dict[Network, Work] = {}
     for config, weight in weights.items():
         times = weight * spec.epochs
         trained = times * spec.dataset.train_rows
@@ -133,9 +153,10 @@ def shape(spec: RunSpec, configs: Iterable[ModelConfig] | None = None) -> Shape:
             ("train", trained, steps),
             ("valid", judged, judged / config.batch_size),
         ):
-            key = (config.architecture, kind)
-            before = work.get(key, Work(0.0, 0.0))
-            work[key] = Work(before.rows + rows, before.steps + number)
+            key = Network(config.architecture, config.batch_size, kind)
+            before = work.get(key, Work(0.0, 0.0, 0.0))
+            done = times * units(spec) * (passes if kind == "valid" else 1)
+            work[key] = Work(before.rows + rows, before.steps + number, before.units + done)
     return Shape(parallel, models * spec.epochs * epoch_units(spec), work)
 
 
@@ -207,7 +228,8 @@ def _from_journal(
     for event in events:
         kind = COMPUTE.get(event.phase or "") if event.kind == "span" else None
         if kind and event.model is not None and event.epoch is not None:
-            key = (configs[event.model].architecture, kind)
+            config = configs[event.model]
+            key = Network(config.architecture, config.batch_size, kind)
             work[key] = replace(work[key], seconds=work[key].seconds + event.seconds)
     trained = stages["train"][1]
     parts = {

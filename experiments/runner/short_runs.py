@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from experiments.runner.estimate import family
+from experiments.runner.estimate import PILOT, family
 from experiments.runner.execute import execute
 from experiments.runner.plan import PlannedRun, RunState, is_package, planned
 from experiments.search.space import one_of_each_architecture
 from experiments.specs.model import DatasetSpec, RunSpec
 
-EXPERIMENT = "pilot"
 ROWS = 64
 """Of training and of validation for every worker."""
 
@@ -51,7 +50,7 @@ def _short(spec: RunSpec) -> RunSpec:
     rows = ROWS * spec.workers
     return replace(
         spec,
-        experiment=EXPERIMENT,
+        experiment=PILOT,
         epochs=1,
         dataset=DatasetSpec(spec.dataset.name, rows, rows),
         configs=configs[:1],
