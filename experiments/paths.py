@@ -158,6 +158,34 @@ class Artifacts:
     def reference(self) -> Path:
         return CHECKOUT / "artifacts" / "reference" / "paper.json"
 
+    @property
+    def report(self) -> Path:
+        """What is made of all runs and figures together."""
+        return self.root / "report"
+
+    @property
+    def page(self) -> Path:
+        return self.report / "index.html"
+
+    @property
+    def verdicts(self) -> Path:
+        return self.report / "verdicts.json"
+
+    @property
+    def predicted(self) -> Path:
+        """What runs were expected to take, before they were carried out."""
+        return self.report / "predicted.json"
+
+    @property
+    def crate(self) -> Path:
+        """The research-object crate's metadata; the folder it lies in is the crate."""
+        return self.root / "ro-crate-metadata.json"
+
+    @property
+    def provenance(self) -> Path:
+        """Copies of what runs were made with: licence, citation, locks, manifests, values."""
+        return self.root / "provenance"
+
     def figures(self, scale: str) -> Path:
         return self.root / "figures" / scale
 
@@ -231,6 +259,12 @@ COMPLETE = "complete.json"
 BENCHMARKS = CHECKOUT / "benchmarks"
 NOTEBOOKS = CHECKOUT / "papermill_notebooks"
 README = CHECKOUT / "README.md"
+LICENSE = CHECKOUT / "LICENSE"
+CITATION = CHECKOUT / "CITATION.cff"
+APPENDIX = CHECKOUT / "docs" / "artifact.md"
+"""For those who evaluate the artifact; its tables are made."""
+TIMES = CHECKOUT / "docs" / "artifact.json"
+"""What experiments took on one machine, for those tables."""
 PICTURES = CHECKOUT / "docs" / "figures"
 """Small copies of the figures that README.md shows."""
 SPECS = PACKAGE / "specs"

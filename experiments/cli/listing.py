@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from experiments.analysis.notebooks import Parameters, why_stale
-from experiments.cli.progress import duration
+from experiments.cli.progress import duration, size
 from experiments.errors import UserError
+from experiments.runner import needs
+from experiments.runner.estimate import Estimate, total
 from experiments.runner.plan import PlannedRun, RunState
 from experiments.specs.load import (
     ExperimentRow,
@@ -121,14 +125,27 @@ def _row(
     }
 
 
-def render_plan(runs: Sequence[PlannedRun], absent: Sequence[LeftOut], as_json: bool) -> str:
-    """Runs in order: would it run, and why; then what is left out, and why."""
+def render_plan(
+    runs: Sequence[PlannedRun],
+    absent: Sequence[LeftOut],
+    expected: Mapping[str, Estimate],
+    as_json: bool,
+) -> str:
+    """Runs in order: would it run, and why, and what it will take; then what is left out, and why.
+
+    Parameters
+    ----------
+    expected : what the runs that are to be done will take, by their names.
+    """
+    disk = needs.disk_bytes([run.spec for run in runs if run.name in expected])
     if as_json:
         rows: list[dict[str, Any]] = [
             {
                 "run": run.name,
                 "state": run.state.value,
                 "reason": run.reason,
+                "took_seconds": run.seconds,
+                "predicted": asdict(expected[run.name]) if run.name in expected else None,
                 "spec": run.spec.to_json(),
                 "fingerprint": run.parts,
             }
@@ -136,11 +153,29 @@ def render_plan(runs: Sequence[PlannedRun], absent: Sequence[LeftOut], as_json: 
         ]
         rows += [{"run": _name(each), "state": LEFT_OUT, "reason": each.reason} for each in absent]
         return json.dumps(rows, indent=1)
-    lines = [("run", "state", "why")]
-    lines += [(run.name, run.state.value, run.reason) for run in runs]
-    lines += [(_name(each), LEFT_OUT, each.reason) for each in absent]
-    todo = sum(run.state is not RunState.DONE for run in runs)
-    return f"{_table(lines)}\n{todo} of {len(runs)} runs to do, in this order"
+    lines = [("run", "state", "time", "disk", "why")]
+    lines += [
+        (run.name, run.state.value, *_takes(expected.get(run.name)), run.reason) for run in runs
+    ]
+    lines += [(_name(each), LEFT_OUT, "-", "-", each.reason) for each in absent]
+    told = [_table(lines), f"{len(expected)} of {len(runs)} runs to do, in this order"]
+    if expected:
+        known = [each for each in expected.values() if each.seconds is not None]
+        if known:
+            told.append(
+                f"predicted on this machine: {duration(total(known))} for {len(known)} of them, "
+                f"at most {size(disk)} of disk at a time"
+            )
+        missing = Counter(each.source for each in expected.values() if each.seconds is None)
+        told += [f"not in that time, {count} runs: {why}" for why, count in missing.items()]
+    return "\n".join(told)
+
+
+def _takes(expected: Estimate | None) -> tuple[str, str]:
+    if expected is None:
+        return "-", "-"
+    known = expected.seconds
+    return "unknown" if known is None else duration(known), size(expected.bytes)
 
 
 def _name(absent: LeftOut) -> str:

@@ -85,6 +85,8 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.pilot, _pilot),
         (options.data, _data),
         (options.provision, _provision),
+        (options.archive, _archive),
+        (options.check_archive, _check_archive),
         (options.readme, _readme),
         (options.gantt, _gantt),
         (options.clean, _clean),
@@ -100,6 +102,8 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         for given in ("teardown", "check", "vault_password_file"):
             if getattr(options, given):
                 raise SpecError(f"--{given.replace('_', '-')} goes with --provision INVENTORY")
+    if options.with_models and not options.archive:
+        raise SpecError("--with-models goes with --archive FILE")
     if options.clean and (options.figure or options.experiment):
         raise SpecError(
             "--clean removes all runs: leave out --figure and --experiment, or use --fresh instead"
@@ -161,6 +165,7 @@ def _trained_here(options: argparse.Namespace, names: Sequence[str]) -> list[Run
 
 def _plan(options: argparse.Namespace) -> int:
     from experiments.cli.listing import render_plan
+    from experiments.runner.estimate import predict
     from experiments.runner.plan import unable
 
     _check(options)
@@ -175,7 +180,7 @@ def _plan(options: argparse.Namespace) -> int:
         for row in approaches_of(name, options.scale)
     ]
     runs = _plan_runs(options, [name for name in wanted if name not in later])
-    print(render_plan(runs, absent, as_json=options.json))
+    print(render_plan(runs, absent, predict(runs), as_json=options.json))
     return 0
 
 
@@ -204,6 +209,9 @@ def _pilot(options: argparse.Namespace) -> int:
         raise SpecError(f"--pilot measures this machine: leave out --device {options.device}")
     wanted, _ = _wanted(options)
     print(pilot.measure(_trained_here(options, wanted)))
+    from experiments.cli.predicting import short_runs
+
+    short_runs(_plan_runs(options, wanted), options)
     return 0
 
 
@@ -242,11 +250,25 @@ def _benchmark(options: argparse.Namespace) -> int:
     return benchmark(options.benchmark)
 
 
+def _archive(options: argparse.Namespace) -> int:
+    from experiments.cli.crating import pack
+
+    print(pack(options.archive, models=options.with_models, overwrite=options.yes))
+    return 0
+
+
+def _check_archive(options: argparse.Namespace) -> int:
+    from experiments.cli.crating import check
+
+    return check(options.check_archive, print)
+
+
 def _readme(options: argparse.Namespace) -> int:
+    from experiments.cli import appendix
     from experiments.cli.readme import rewrite
 
     _check(options)
-    for path in rewrite(options.scale):
+    for path in [*rewrite(options.scale), *appendix.rewrite(options.scale, options.runtime)]:
         print(path)
     return 0
 

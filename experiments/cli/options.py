@@ -25,6 +25,7 @@ EPILOG = """examples:
   python3 reproduce.py --data criteo --scale smoke  click logs from raw archives to partitions
   python3 reproduce.py --gantt breakdown-ctq-smoke  who did what when, in a finished run
   python3 reproduce.py --provision INVENTORY        hosts over SSH become a cluster
+  python3 reproduce.py --archive results.tar.gz     all runs and figures in one file
   python3 reproduce.py --readme --scale smoke       put the built figures into README.md
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
 
@@ -79,6 +80,19 @@ def parser() -> argparse.ArgumentParser:
         metavar="INVENTORY",
         help="make the hosts of an inventory of Ansible's a cluster for --runtime cluster; with "
         "--teardown remove that again, with --check only tell what would change",
+    )
+    what.add_argument(
+        "--archive",
+        type=Path,
+        metavar="FILE",
+        help="pack runs and figures with what they were made with (an RO-Crate) into a .tar.gz or "
+        ".zip; --with-models also what was trained",
+    )
+    what.add_argument(
+        "--check-archive",
+        type=Path,
+        metavar="FILE",
+        help="check such an archive's files, and draw its figures again from it",
     )
     what.add_argument("--doctor", action="store_true", help="check this machine")
     what.add_argument(
@@ -172,6 +186,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="with --provision: the password of what ansible-vault encrypted",
     )
+    how.add_argument("--with-models", action="store_true", help="with --archive")
     how.add_argument("--fresh", action="store_true", help="forget finished runs and do them again")
     how.add_argument("--json", action="store_true", help="answer in JSON")
     how.add_argument("--quiet", action="store_true", help="only errors and results")

@@ -35,7 +35,8 @@ from experiments.specs.load import (
 )
 from experiments.specs.model import RunSpec
 
-SECTION = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- /figures -->)", re.DOTALL)
+FIGURES = "figures"
+"""The section's name, in the marks around it."""
 WIDTH = 1600
 COLOURS = (256, 64, 32)
 """Of a picture; fewer where it would be too large, as text is."""
@@ -60,7 +61,7 @@ def rewrite(scale: str, readme: Path = README, pictures: Path = PICTURES) -> lis
     small = {row.id: _small(_built(row, scale).png) for row in figures().values()}
     for name, picture in small.items():
         index[name]["picture"] = _digest(picture)
-    text = _with_section(readme, section(index))
+    text = with_section(readme, FIGURES, section(index))
     pictures.mkdir(parents=True, exist_ok=True)
     for old in pictures.glob("*.png"):
         old.unlink()
@@ -94,7 +95,7 @@ def problems(readme: Path = README, pictures: Path = PICTURES) -> Iterator[str]:
     for path in pictures.glob("*.png"):
         if path.stem not in figures():
             yield f"{path}: there is no such figure"
-    if readme.read_text(encoding="utf-8") != _with_section(readme, section(index)):
+    if readme.read_text(encoding="utf-8") != with_section(readme, FIGURES, section(index)):
         yield f"{readme}: its figures section is not what the specs say"
 
 
@@ -109,6 +110,30 @@ def section(index: Mapping[str, Mapping[str, Any]]) -> str:
         scale = index.get(row.id, {}).get("scale", "no")
         lines += ["", f"![{row.place}: {row.title}, {scale} scale](docs/figures/{row.id}.png)"]
     return "\n".join(lines) + "\n"
+
+
+def marked(name: str) -> re.Pattern[str]:
+    """What stands between the marks of a section that is made."""
+    return re.compile(rf"(?<=<!-- {name} -->\n).*(?=<!-- /{name} -->)", re.DOTALL)
+
+
+def with_section(page: Path, name: str, text: str, before: str | None = None) -> str:
+    """A page's text with this between the marks of one of its sections.
+
+    Parameters
+    ----------
+    before : the page's text, if not what the file has.
+
+    Raises
+    ------
+    DataError
+        The page does not have that section, or twice.
+    """
+    before = page.read_text(encoding="utf-8") if before is None else before
+    section = marked(name)
+    if len(section.findall(before)) != 1:
+        raise DataError(f"{page}: has no section from <!-- {name} --> to <!-- /{name} -->")
+    return section.sub(lambda _: text, before)
 
 
 def _origin(row: FigureRow, scale: str) -> dict[str, Any]:
@@ -168,13 +193,6 @@ def _taking_part(row: FigureRow) -> list[str]:
 
 def _names(ids: list[str]) -> str:
     return ", ".join(approaches()[name].title for name in ids)
-
-
-def _with_section(readme: Path, text: str) -> str:
-    before = readme.read_text(encoding="utf-8")
-    if len(SECTION.findall(before)) != 1:
-        raise DataError(f"{readme}: has no section from <!-- figures --> to <!-- /figures -->")
-    return SECTION.sub(lambda _: text, before)
 
 
 def _small(path: Path) -> bytes:

@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 
 from experiments.cli import upfront
+from experiments.cli.crating import write_crate
+from experiments.cli.predicting import write_predicted, write_taken
 from experiments.cli.progress import Progress
 from experiments.errors import DataError, ReproduceError, UserError
 from experiments.runner import pacing
@@ -25,19 +27,15 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     quiet = options.quiet or options.json
     remarks = upfront.check(pending, options.segments) if pending else []
     upfront.make(pending, options.runtime, quiet=quiet)
+    if pending:
+        write_predicted(runs, options.scale)
     with Progress(runs, quiet=quiet) as progress:
         for remark in remarks:
             progress.say(remark)
         for run in runs:
             progress.announced(run)
-            if run.state is RunState.DONE:
-                continue
-            start = time.monotonic()
-            progress.started(run)
-            execute(run, progress.watch)
-            progress.finished(run, time.monotonic() - start)
-            if line := pacing.warning(json.loads(run.folder.result.read_text(encoding="utf-8"))):
-                progress.say(f"    {line}")
+            if run.state is not RunState.DONE:
+                _carry_out(run, progress)
         made, failed = [], []
         for name in drawn:
             try:
@@ -46,6 +44,8 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
                 raise
             except ReproduceError as error:  # the other figures do not depend on this one
                 failed.append(f"figure {name}: {error}")
+        if options.all:
+            progress.say(write_crate())
     if options.json:
         print(json.dumps({"runs": [run.name for run in runs], "figures": made}, indent=1))
     else:
@@ -54,6 +54,17 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     if failed:
         raise ReproduceError("\n".join(failed))
     return 0
+
+
+def _carry_out(run: PlannedRun, progress: Progress) -> None:
+    start = time.monotonic()
+    progress.started(run)
+    execute(run, progress.watch)
+    took = time.monotonic() - start
+    write_taken(run, took)
+    progress.finished(run, took)
+    if line := pacing.warning(json.loads(run.folder.result.read_text(encoding="utf-8"))):
+        progress.say(f"    {line}")
 
 
 def _build(

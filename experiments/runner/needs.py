@@ -76,7 +76,7 @@ def check(specs: Sequence[RunSpec], runtime: str = choice.LOCAL) -> None:
     for spec in specs:
         if runtime == choice.LOCAL:
             spark.check(spec)
-        data = _data_bytes(spec)
+        data = data_bytes(spec)
         read = data * (spec.workers if _copies_all(spec) else 1)
         memory = spec.workers * _worker_bytes(spec) + min(read, spec.workers * CACHE_BYTES)
         memory += spark.memory_bytes(spec)
@@ -90,17 +90,31 @@ def check(specs: Sequence[RunSpec], runtime: str = choice.LOCAL) -> None:
             )
     root = state().root
     root.mkdir(parents=True, exist_ok=True)
-    prepared = {(spec.dataset, spec.workers, spec.seed): _data_bytes(spec) for spec in specs}
-    largest = max(specs, key=_copied_bytes)
-    there = sum(size for part, size in prepared.items() if is_prepared(*part))
-    disk = sum(prepared.values()) - there + _copied_bytes(largest) + SPARE_BYTES
+    largest = max(specs, key=copied_bytes)
+    disk = disk_bytes(specs) + SPARE_BYTES
     free = shutil.disk_usage(root).free
     if free < disk:
+        several = len({(spec.dataset, spec.workers, spec.seed) for spec in specs}) > 1
         raise EnvironmentFault(
             f"{largest.experiment} needs about {disk / 2**30:.1f} GiB of disk"
-            f"{', with all data sets asked for,' if len(prepared) > 1 else ''} and {root} has "
+            f"{', with all data sets asked for,' if several else ''} and {root} has "
             f"{free / 2**30:.1f} GiB free: free some, or set {STATE_VARIABLE} to another folder"
         )
+
+
+def disk_bytes(specs: Sequence[RunSpec], *, anew: bool = False) -> int:
+    """Bytes that runs write at most.
+
+    Data sets that are not prepared yet, which stay, and the largest run's own copies, which go when
+    it is done.
+
+    Parameters
+    ----------
+    anew : as if no data set were prepared.
+    """
+    prepared = {(spec.dataset, spec.workers, spec.seed): data_bytes(spec) for spec in specs}
+    missing = sum(size for part, size in prepared.items() if anew or not is_prepared(*part))
+    return missing + max(map(copied_bytes, specs), default=0)
 
 
 def limits(spec: RunSpec) -> dict[str, int]:
@@ -109,7 +123,7 @@ def limits(spec: RunSpec) -> dict[str, int]:
     About twice what they take, or an even share of this machine's if that is more: a bound keeps a
     fault from taking the machine along, and a run must not meet it.
     """
-    data = _data_bytes(spec)
+    data = data_bytes(spec)
     shard = data if _copies_all(spec) else data // spec.workers
     trains = _worker_bytes(spec) + 2 * min(shard, CACHE_BYTES)
     package = bool(approaches()[spec.approach].environment)
@@ -135,11 +149,11 @@ def _worker_bytes(spec: RunSpec) -> int:
     return WAITER_BYTES + kept + STATES * max(model.state_bytes for model in models)
 
 
-def _copied_bytes(spec: RunSpec) -> int:
+def copied_bytes(spec: RunSpec) -> int:
     """What a run writes beside the prepared partitions, and removes when it is done."""
     outside = EXPORTED if approaches()[spec.approach].environment else 0
     copies = spec.workers if _copies_all(spec) else TABLES + outside
-    return copies * _data_bytes(spec)
+    return copies * data_bytes(spec)
 
 
 def _copies_all(spec: RunSpec) -> bool:
@@ -147,6 +161,7 @@ def _copies_all(spec: RunSpec) -> bool:
     return Trait.TASK_PARALLEL in find(spec.approach).traits
 
 
-def _data_bytes(spec: RunSpec) -> int:
+def data_bytes(spec: RunSpec) -> int:
+    """Of a run's prepared rows, features as float32."""
     shape = find_source(spec.dataset.name).info.input_shape
     return 4 * math.prod(shape) * (spec.dataset.train_rows + spec.dataset.valid_rows)
