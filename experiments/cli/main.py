@@ -86,6 +86,8 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.data, _data),
         (options.provision, _provision),
         (options.readme, _readme),
+        (options.verify, _verify),
+        (options.compare, _compare),
         (options.gantt, _gantt),
         (options.clean, _clean),
         (options.list, _list),
@@ -100,6 +102,8 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         for given in ("teardown", "check", "vault_password_file"):
             if getattr(options, given):
                 raise SpecError(f"--{given.replace('_', '-')} goes with --provision INVENTORY")
+    if options.strict and not options.verify:
+        raise SpecError("--strict goes with --verify")
     if options.clean and (options.figure or options.experiment):
         raise SpecError(
             "--clean removes all runs: leave out --figure and --experiment, or use --fresh instead"
@@ -241,6 +245,23 @@ def _readme(options: argparse.Namespace) -> int:
     for path in rewrite(options.scale):
         print(path)
     return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from experiments.cli.verify import verify
+
+    _check(options)
+
+    def plan(wanted: Sequence[str], protocol: str) -> list[PlannedRun]:
+        return _plan_runs(argparse.Namespace(**{**vars(options), "protocol": protocol}), wanted)
+
+    return verify(plan, options)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from experiments.cli.verify import compare
+
+    return compare(*options.compare, as_json=options.json)
 
 
 def _gantt(options: argparse.Namespace) -> int:

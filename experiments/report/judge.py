@@ -6,6 +6,8 @@ A claim's outcome follows from its parts by one rule:
   it lacks, the claim is *not run* until then, unless a part of a claim that says all of them at
   once is contradicted already;
 - all parts hold: *reproduced*; on a virtual clock in some part: *simulated*;
+- all that could be compared hold, but some could not: *direction only*, since it is not all of what
+  the claim says;
 - all fail, or one of a claim that says all of them at once: *contradicted*;
 - anything between (some hold and some fail, or a size is missed on the right side): *direction
   only*.
@@ -29,6 +31,8 @@ from experiments.report.verdict import Outcome, Verdict
 from experiments.specs.claims import Claim, Claims
 
 EQUAL = "equal"
+JUDGED = (EQUAL, "own-feedback", "paper")
+"""Protocols that claims are judged under; those between are steps from the first to the last."""
 SIMULATED = "simulated"
 
 
@@ -74,7 +78,7 @@ class _Sources:
 
     @property
     def protocols(self) -> tuple[str, ...]:
-        return tuple(self._by_protocol)
+        return tuple(name for name in JUDGED if name in self._by_protocol)
 
     def under(self, protocol: str, stand_ins: Mapping[str, Sequence[str]] | None = None) -> Source:
         chosen = self._claims.stand_ins if stand_ins is None else stand_ins
@@ -126,12 +130,12 @@ def combined(claim: Claim, compared: Sequence[Compared]) -> tuple[Outcome, str]:
     states = [one.state for one in decided]
     if over or len(failed) == len(decided):
         outcome = Outcome.CONTRADICTED
-    elif all(state is State.HOLDS for state in states):
+    elif all(state is State.HOLDS for state in states) and not lacking:
         simulated = any(SIMULATED in one.evidence for one in decided)
         outcome = Outcome.SIMULATED if simulated else Outcome.REPRODUCED
     else:
         outcome = Outcome.DIRECTION_ONLY
-    return outcome, words.decided(outcome, decided, compared)
+    return outcome, words.decided(decided, compared)
 
 
 def _undecided(lacking: Sequence[Unavailable]) -> Outcome:
@@ -154,7 +158,7 @@ def _verdict(claim: Claim, sources: _Sources, paper: PaperNumbers) -> Verdict:
         return base
     base = replace(
         base,
-        paper=words.numbers(_compared(claim, paper, "paper")),
+        paper=words.numbers(c for c in _compared(claim, paper, "paper") if c.state is not None),
         paper_outcome=paper_outcome(claim, paper),
     )
     if sources.scale not in claim.scales:

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from experiments.analysis.runs import Run
 from experiments.report.verdict import Outcome
+from experiments.specs.claims import MEASURES as CLAIMED
 from experiments.specs.claims import Quantity
 
 
@@ -84,9 +85,9 @@ def resources(run: Run, measure: str) -> float | Unavailable:
     needs them says so by name.
     """
     if measure in _OF_GPUS and not any("CPU" not in name for name in devices(run)):
-        where = ", ".join(sorted(devices(run))) or "no device that the journal names"
-        return Unavailable(f"no GPU: the units of {run.name} were trained on {where}")
-    return Unavailable(f"the runs have no samples of resources, and {measure} needs them")
+        where = ", ".join(sorted(devices(run))) or "what the journal does not name"
+        return Unavailable(f"no GPU: the units of {run.spec.experiment} were trained on {where}")
+    return Unavailable(f"its runs have no samples of resources, which {CLAIMED[measure]} needs")
 
 
 def devices(run: Run) -> frozenset[str]:

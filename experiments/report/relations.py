@@ -79,10 +79,11 @@ def compare(part: Part, source: Source) -> Compared:
     lacking = unavailable(found.values())
     values = {quantity: one for quantity, one in found.items() if isinstance(one, Value)}
     if part.along and not asked:
-        short = Unavailable(f"no points along {part.along}", Outcome.NOT_RUN, pending=True)
-        lacking = (short,)
+        names = ", ".join(dict.fromkeys(q.experiment for q in part.quantities))
+        reason = f"no finished runs of {names} to compare by {part.along}"
+        lacking = (Unavailable(reason, Outcome.NOT_RUN, pending=True),)
     if part.relation == "rises" and len(asked) == 1:
-        lacking += (Unavailable(f"one point only along {part.along}", Outcome.NOT_RUN),)
+        lacking += (Unavailable(f"one number of {part.along} only", Outcome.NOT_RUN),)
     if lacking:
         return Compared(part, None, tuple(values.items()), lacking)
     kinds = {kind for value in values.values() for kind in value.evidence}

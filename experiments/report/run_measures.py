@@ -152,8 +152,8 @@ def copies_held(run: Run) -> Measured:
     shards = [event.detail for event in run.events if event.kind == "shard_read"]
     if not shards:
         return Unavailable(
-            f"{run.name} reads the prepared files that all approaches begin with, so a copy of its "
-            "own is not in its journal"
+            f"{run.spec.approach} reads the prepared files that all approaches begin with here: a "
+            "copy of its own is not in its journal"
         )
     parts = durations.etl_parts(run)
     written = sum(parts[name].bytes for name in ("export", "cast") if name in parts)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from experiments.analysis.etl import size
+from experiments.analysis.labels import PAPER_DATASETS
 from experiments.report import statistics
 from experiments.report.quantities import Unavailable, Value
 from experiments.report.relations import Compared, State
 from experiments.report.verdict import Outcome
-from experiments.specs.claims import Claim, Quantity
+from experiments.specs.claims import Claim, Part, Quantity
 from experiments.specs.load import SCALES, approaches
 
 _NAMED = ("approach", "experiment", "workers", "architecture", "panel", "measure")
@@ -20,8 +21,13 @@ _STATES: Mapping[State, str] = {
     State.DIRECTION: "holds in direction",
     State.FAILS: "does not hold",
 }
-_STAND_INS: Mapping[str, str] = {"spark": "Cerebro-Spark"}
-"""The paper's names of what several approaches of ours stand for."""
+_TITLES: Mapping[str, str] = {
+    **{name: row.title for name, row in approaches().items()},
+    "spark": "Cerebro-Spark",
+}
+"""The names of approaches, and of what several of ours stand for."""
+_DATA: Mapping[str, str] = {**PAPER_DATASETS, "breakdown": "ImageNet", "two-times": "ImageNet"}
+"""The paper's data set that an experiment has one in the place of."""
 
 
 def number(value: float, unit: str = "") -> str:
@@ -32,9 +38,24 @@ def number(value: float, unit: str = "") -> str:
     return f"{text}{'' if unit in {'', '%'} else ' '}{unit}"
 
 
-def numbers(compared: Sequence[Compared]) -> str:
+def numbers(compared: Iterable[Compared]) -> str:
     """Every part that has numbers, its quantities by what they differ in."""
-    return "; ".join(f"{one.part.what}: {_values(one)}" for one in compared if one.values)
+    by_part: dict[str, list[str]] = {}
+    for one in compared:
+        if one.values:
+            told = f"{case(one.part)}: {_values(one)}" if one.part.case else _values(one)
+            by_part.setdefault(one.part.what, []).append(told)
+    return "; ".join(f"{what}: {' · '.join(told)}" for what, told in by_part.items())
+
+
+def case(part: Part) -> str:
+    """What tells a part from its other cases."""
+    return ", ".join(_selected(name, value) for name, value in part.case.items())
+
+
+def named(part: Part) -> str:
+    """A part by name."""
+    return f"{part.what} ({case(part)})" if part.case else part.what
 
 
 def _values(compared: Compared) -> str:
@@ -54,17 +75,16 @@ def _values(compared: Compared) -> str:
 
 
 def _name(quantity: Quantity, differ: Sequence[str]) -> str:
-    words = []
-    for name in differ:
-        value = getattr(quantity, name)
-        if name == "approach":
-            known = approaches()
-            words.append(known[value].title if value in known else _STAND_INS.get(value, value))
-        elif name == "workers":
-            words.append(f"W = {value}" if isinstance(value, int) else f"{value} workers")
-        elif value:
-            words.append(str(value).replace("_", " "))
-    return " ".join(words)
+    chosen = [(name, getattr(quantity, name)) for name in differ]
+    return " ".join(_selected(name, value) for name, value in chosen if value not in {"", None})
+
+
+def _selected(name: str, value: int | str) -> str:
+    """A part of a quantity's name as a reader knows it."""
+    if name == "workers":
+        return f"W = {value}" if isinstance(value, int) else f"{value} workers"
+    known = {"approach": _TITLES, "experiment": _DATA}.get(name, {})
+    return known.get(str(value), str(value).replace("_", " "))
 
 
 def lacking(found: Sequence[Unavailable], decided: int, total: int) -> str:
@@ -79,12 +99,12 @@ def _few(reasons: Sequence[str], most: int = 3) -> str:
     return "; ".join(each[:most]) + (f"; and {more} more of the kind" if more > 0 else "")
 
 
-def decided(outcome: Outcome, shown: Sequence[Compared], every: Sequence[Compared]) -> str:
+def decided(shown: Sequence[Compared], every: Sequence[Compared]) -> str:
     """Which parts hold and which do not, and what could not be compared."""
     by_state: dict[State, list[str]] = {}
     for one in shown:
         if one.state is not None:
-            by_state.setdefault(one.state, []).append(one.part.what)
+            by_state.setdefault(one.state, []).append(named(one.part))
     told = []
     for state in sorted(by_state):
         if len(by_state) == 1 and len(shown) > 1:
@@ -93,9 +113,9 @@ def decided(outcome: Outcome, shown: Sequence[Compared], every: Sequence[Compare
             told.append(f"{len(by_state[state])} of {len(shown)} comparisons hold")
         else:
             told.append(f"{_STATES[state]}: {_few(by_state[state])}")
-    limits = dict.fromkeys(one.part.origin for one in shown if one.part.origin)
-    if outcome is not Outcome.REPRODUCED and limits:
-        told.append(f"limit: {_few([*limits], 1)}")
+    missed = [one.part.origin for one in shown if one.state is not State.HOLDS and one.part.origin]
+    if missed:
+        told.append(f"limit: {_few(missed, 1)}")
     missing = [each.reason for one in every for each in one.lacking]
     if missing:
         told.append(f"not compared: {_few(missing)}")
@@ -157,7 +177,7 @@ def reason(
 def _intervals(compared: Sequence[Compared]) -> list[str]:
     """The widest of the intervals that the parts have, where several runs give some."""
     found = [
-        (high - low, low, high, one.part.what)
+        (high - low, low, high, named(one.part))
         for one in compared
         for low, high in filter(None, one.numbers.get("intervals", ()))
     ]
@@ -170,7 +190,7 @@ def _intervals(compared: Sequence[Compared]) -> list[str]:
 def as_json(compared: Compared) -> dict[str, Any]:
     """A part as a verdict keeps it."""
     return {
-        "what": compared.part.what,
+        "what": named(compared.part),
         "relation": compared.part.relation,
         "state": None if compared.state is None else _STATES[compared.state],
         "origin": compared.part.origin,

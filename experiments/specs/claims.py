@@ -118,6 +118,7 @@ class Part:
     Attributes
     ----------
     what : in a few words.
+    case : what tells it from the part's other cases, by name; empty where it has one.
     groups : by list of the relation (``terms``, or ``left`` and ``right``), groups of quantities;
         only ``order`` has groups of more than one.
     tolerance : what may be between two numbers, as a part of the smaller.
@@ -131,6 +132,7 @@ class Part:
     """
 
     what: str
+    case: Mapping[str, int | str]
     relation: str
     groups: Mapping[str, tuple[tuple[Quantity, ...], ...]]
     tolerance: float
@@ -388,10 +390,10 @@ def _parts(row: _Reader) -> list[Part]:
             )
             for name in RELATIONS[relation]
         }
-        at = ", ".join(str(value) for value in values)
         parts.append(
             Part(
-                f"{what} ({at})" if at else what,
+                what,
+                dict(zip(each, values, strict=True)),
                 relation,
                 groups,
                 tolerance or 0.0,
