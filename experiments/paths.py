@@ -192,6 +192,15 @@ class Artifacts:
     def notebooks(self, scale: str) -> Path:
         return self.root / "notebooks" / scale
 
+    @property
+    def report(self) -> Path:
+        """What the report makes of runs."""
+        return self.root / "report"
+
+    @property
+    def verdicts(self) -> Path:
+        return self.report / "verdicts.json"
+
     def run(self, name: str) -> RunFolder:
         return RunFolder(self.runs / name)
 

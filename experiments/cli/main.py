@@ -88,6 +88,8 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.archive, _archive),
         (options.check_archive, _check_archive),
         (options.readme, _readme),
+        (options.verify, _verify),
+        (options.compare, _compare),
         (options.gantt, _gantt),
         (options.clean, _clean),
         (options.list, _list),
@@ -104,6 +106,8 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
                 raise SpecError(f"--{given.replace('_', '-')} goes with --provision INVENTORY")
     if options.with_models and not options.archive:
         raise SpecError("--with-models goes with --archive FILE")
+    if options.strict and not options.verify:
+        raise SpecError("--strict goes with --verify")
     if options.clean and (options.figure or options.experiment):
         raise SpecError(
             "--clean removes all runs: leave out --figure and --experiment, or use --fresh instead"
@@ -271,6 +275,23 @@ def _readme(options: argparse.Namespace) -> int:
     for path in [*rewrite(options.scale), *appendix.rewrite(options.scale, options.runtime)]:
         print(path)
     return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from experiments.cli.verify import verify
+
+    _check(options)
+
+    def plan(wanted: Sequence[str], protocol: str) -> list[PlannedRun]:
+        return _plan_runs(argparse.Namespace(**{**vars(options), "protocol": protocol}), wanted)
+
+    return verify(plan, options)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from experiments.cli.verify import compare
+
+    return compare(*options.compare, as_json=options.json)
 
 
 def _gantt(options: argparse.Namespace) -> int:

@@ -26,6 +26,7 @@ EPILOG = """examples:
   python3 reproduce.py --gantt breakdown-ctq-smoke  who did what when, in a finished run
   python3 reproduce.py --provision INVENTORY        hosts over SSH become a cluster
   python3 reproduce.py --archive results.tar.gz     all runs and figures in one file
+  python3 reproduce.py --verify --scale smoke       every claim of the paper, judged on what has run
   python3 reproduce.py --readme --scale smoke       put the built figures into README.md
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
 
@@ -93,6 +94,19 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="FILE",
         help="check such an archive's files, and draw its figures again from it",
+    )
+    what.add_argument(
+        "--verify",
+        action="store_true",
+        help="judge every claim of the paper on the finished runs of a scale; with --strict a "
+        "contradiction makes the exit code 1",
+    )
+    what.add_argument(
+        "--compare",
+        nargs=2,
+        type=Path,
+        metavar=("RUN_A", "RUN_B"),
+        help="which verdicts two machines differ in: their verdicts.json or folders of artifacts",
     )
     what.add_argument("--doctor", action="store_true", help="check this machine")
     what.add_argument(
@@ -188,6 +202,7 @@ def parser() -> argparse.ArgumentParser:
     )
     how.add_argument("--with-models", action="store_true", help="with --archive")
     how.add_argument("--fresh", action="store_true", help="forget finished runs and do them again")
+    how.add_argument("--strict", action="store_true", help="with --verify")
     how.add_argument("--json", action="store_true", help="answer in JSON")
     how.add_argument("--quiet", action="store_true", help="only errors and results")
     how.add_argument("--yes", action="store_true", help="answer yes to questions")

@@ -1,0 +1,145 @@
+"""``--verify`` and ``--compare``: verdicts as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.errors import DataError, ReproduceError, UserError
+from experiments.paths import Artifacts
+from experiments.report.verdict import Outcome
+from experiments.runner.plan import PlannedRun, RunState
+from experiments.specs import claims as specs
+
+if TYPE_CHECKING:
+    from experiments.report.compare import Comparison
+    from experiments.report.verdicts import Judgement
+
+PROTOCOLS = ("equal", "own-feedback", "paper")
+"""Protocols of which finished runs are judged."""
+
+Plan = Callable[[Sequence[str], str], Sequence[PlannedRun]]
+
+_STYLES = {
+    Outcome.REPRODUCED: "green",
+    Outcome.SIMULATED: "cyan",
+    Outcome.DIRECTION_ONLY: "yellow",
+    Outcome.CONTRADICTED: "red",
+}
+_NARROWEST = 100
+
+
+def verify(plan: Plan, options: argparse.Namespace) -> int:
+    """Judge every claim on the finished runs of a scale's plan; run nothing.
+
+    Parameters
+    ----------
+    plan : the runs of some experiments under a protocol.
+
+    Returns
+    -------
+    0 whatever the verdicts; with ``--strict`` 1 if a claim is contradicted.
+
+    Raises
+    ------
+    ReproduceError
+        It could not judge, for example because a journal is damaged.
+    """
+    from experiments.report import verdicts
+
+    claims = specs.load()
+    try:
+        judged = _judged(claims, _finished(plan, claims.needs), options.scale)
+    except DataError as error:
+        raise ReproduceError(f"no verdicts: {error}") from None
+    verdicts.write(Artifacts().verdicts, judged)
+    if options.json:
+        print(json.dumps(judged.to_json(), indent=1))
+    else:
+        _show(judged)
+    return int(options.strict and judged.counts[Outcome.CONTRADICTED] > 0)
+
+
+def _finished(plan: Plan, names: Sequence[str]) -> list[Path]:
+    """Folders of finished runs, each once."""
+    found: dict[Path, None] = {}
+    for name in names:
+        for protocol in PROTOCOLS:
+            try:
+                runs = plan([name], protocol)
+            except UserError as error:
+                print(f"{name}, protocol {protocol}: not looked at: {error}", file=sys.stderr)
+                continue
+            found |= {run.folder.root: None for run in runs if run.state is RunState.DONE}
+    return list(found)
+
+
+def _judged(claims: specs.Claims, folders: Sequence[Path], scale: str) -> Judgement:
+    from experiments.analysis import runs as finished
+    from experiments.report import verdicts
+    from experiments.report.judge import judge
+
+    runs = [finished.load(folder) for folder in folders]
+    return verdicts.judgement(judge(claims, runs, scale=scale), runs, scale)
+
+
+def _show(judged: Judgement) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"The paper's claims, {judged.scale} scale", title_justify="left")
+    for heading, ratio in (("claim", 5), ("paper", 6), ("here", 6), ("outcome", 2)):
+        table.add_column(heading, ratio=ratio, overflow="fold")
+    for verdict in judged.verdicts:
+        outcome = Text(str(verdict.outcome), style=_STYLES.get(verdict.outcome, ""))
+        if verdict.evidence:
+            outcome.append(f"\n{', '.join(verdict.evidence)}", style="dim")
+        title = Text(f"{verdict.claim}. {verdict.title}", style="bold")
+        title.append(f"\n{verdict.reason}", style="not bold dim")
+        table.add_row(title, verdict.paper or "–", verdict.ours or "–", outcome, end_section=True)
+    console = Console(width=None if sys.stdout.isatty() else max(_NARROWEST, 160))
+    console.print(table)
+    console.print(summary(judged), highlight=False)
+    console.print(f"written: {Artifacts().verdicts}", highlight=False, soft_wrap=True)
+
+
+def summary(judged: Judgement) -> str:
+    """How many claims fare how."""
+    counts = ", ".join(f"{number} {outcome}" for outcome, number in judged.counts.items() if number)
+    return f"{len(judged.verdicts)} claims: {counts}"
+
+
+def compare(first: Path, second: Path, as_json: bool) -> int:
+    """Print what two machines' verdicts differ in; the exit code.
+
+    Raises
+    ------
+    DataError
+        One of the paths has no verdicts.
+    """
+    from experiments.report.compare import compared
+
+    found = compared(first, second)
+    if as_json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        print("\n".join(_lines(found, str(first), str(second))))
+    return 0
+
+
+def _lines(found: Comparison, first: str, second: str) -> list[str]:
+    lines = [f"{found.same} claims fare alike, {len(found.claims)} do not"]
+    for each in found.claims:
+        lines.append(f"{each.claim:>3}. {each.title}")
+        lines += [
+            f"     {outcome or 'not judged'}: {where}"
+            for outcome, where in ((each.first, first), (each.second, second))
+        ]
+    lines.append(f"{len(found.settings)} settings differ")
+    lines += [f"     {name}: {mine} | {other}" for name, (mine, other) in found.settings.items()]
+    return lines
