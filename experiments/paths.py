@@ -164,6 +164,26 @@ class Artifacts:
     def notebooks(self, scale: str) -> Path:
         return self.root / "notebooks" / scale
 
+    @property
+    def report(self) -> Path:
+        """What the report makes."""
+        return self.root / "report"
+
+    @property
+    def page(self) -> Path:
+        """The report as one page that needs no other file."""
+        return self.report / "index.html"
+
+    @property
+    def verdicts(self) -> Path:
+        """What became of each claim, when claims were last judged."""
+        return self.report / "verdicts.json"
+
+    @property
+    def predicted(self) -> Path:
+        """What the plan expected before the runs."""
+        return self.report / "predicted.json"
+
     def run(self, name: str) -> RunFolder:
         return RunFolder(self.runs / name)
 
@@ -206,6 +226,11 @@ class RunFolder:
         return self.root / "gantt.trace.json"
 
     @property
+    def telemetry(self) -> Path:
+        """What samplers recorded of the run's resources."""
+        return self.root / "telemetry"
+
+    @property
     def topology(self) -> Path:
         return self.root / "topology.json"
 
@@ -234,4 +259,6 @@ README = CHECKOUT / "README.md"
 PICTURES = CHECKOUT / "docs" / "figures"
 """Small copies of the figures that README.md shows."""
 SPECS = PACKAGE / "specs"
+TEMPLATES = PACKAGE / "report" / "templates"
+"""What the report's page is made of."""
 EXTENSION = PACKAGE / "warehouse" / "extension"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.analysis.notebooks import Parameters, why_stale
-from experiments.cli.progress import duration
 from experiments.errors import UserError
+from experiments.report.words import duration
 from experiments.runner.plan import PlannedRun, RunState
 from experiments.specs.load import (
     ExperimentRow,

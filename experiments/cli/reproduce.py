@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 
+from experiments.cli import reporting, serving
 from experiments.cli.progress import Progress
 from experiments.errors import DataError, ReproduceError, UserError
 from experiments.runner import pacing
@@ -17,8 +18,33 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     """Carry out the runs one after the other, then build the figures that were asked for.
 
     Runs that are done are reused unless ``--fresh``; a figure is built again only if something it
-    is made from changed. A notebook that fails does not keep the others from being built.
+    is made from changed. A notebook that fails does not keep the others from being built. The
+    report's page is written in the end, whatever became of the runs.
     """
+    names = [run.name for run in runs]
+    with serving.beside(options.scale, options.serve, names):
+        try:
+            made, failed = _carry_out(runs, drawn, options)
+        except ReproduceError:
+            reporting.write_page(runs, options.scale)
+            raise
+    page = reporting.write_page(runs, options.scale)
+    if options.json:
+        print(json.dumps({"runs": names, "figures": made, "page": page}, indent=1))
+    else:
+        for paths in made:
+            print("\n".join(paths))
+        if page:
+            print(page)
+    if failed:
+        raise ReproduceError("\n".join(failed))
+    return 0
+
+
+def _carry_out(
+    runs: Sequence[PlannedRun], drawn: Sequence[str], options: argparse.Namespace
+) -> tuple[list[list[str]], list[str]]:
+    """The files of each figure that was built, and what became of those that could not be."""
     pending = [run for run in runs if run.state is not RunState.DONE]
     quiet = options.quiet or options.json
     remarks: list[str] = []
@@ -49,14 +75,7 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
                 raise
             except ReproduceError as error:  # the other figures do not depend on this one
                 failed.append(f"figure {name}: {error}")
-    if options.json:
-        print(json.dumps({"runs": [run.name for run in runs], "figures": made}, indent=1))
-    else:
-        for paths in made:
-            print("\n".join(paths))
-    if failed:
-        raise ReproduceError("\n".join(failed))
-    return 0
+    return made, failed
 
 
 def _build(
