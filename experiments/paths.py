@@ -192,15 +192,6 @@ class Artifacts:
     def notebooks(self, scale: str) -> Path:
         return self.root / "notebooks" / scale
 
-    @property
-    def report(self) -> Path:
-        """What the report makes of runs."""
-        return self.root / "report"
-
-    @property
-    def verdicts(self) -> Path:
-        return self.report / "verdicts.json"
-
     def run(self, name: str) -> RunFolder:
         return RunFolder(self.runs / name)
 
@@ -243,6 +234,11 @@ class RunFolder:
         return self.root / "gantt.trace.json"
 
     @property
+    def telemetry(self) -> Path:
+        """What samplers recorded of the run's resources."""
+        return self.root / "telemetry"
+
+    @property
     def topology(self) -> Path:
         return self.root / "topology.json"
 
@@ -277,4 +273,6 @@ TIMES = CHECKOUT / "docs" / "artifact.json"
 PICTURES = CHECKOUT / "docs" / "figures"
 """Small copies of the figures that README.md shows."""
 SPECS = PACKAGE / "specs"
+TEMPLATES = PACKAGE / "report" / "templates"
+"""What the report's page is made of."""
 EXTENSION = PACKAGE / "warehouse" / "extension"

@@ -17,12 +17,12 @@ from typing import Any
 
 import psutil
 
-from experiments.cli.progress import duration, size
 from experiments.cli.readme import with_section
 from experiments.errors import UserError
 from experiments.files import write_atomically
 from experiments.paths import APPENDIX, SPECS, TIMES, Artifacts
 from experiments.report.foretold import took
+from experiments.report.words import duration, size
 from experiments.runner import needs
 from experiments.runner.estimate import predict
 from experiments.runner.plan import PlannedRun, RunState, plan

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.analysis.notebooks import Parameters, why_stale
-from experiments.cli.progress import duration, size
 from experiments.errors import UserError
+from experiments.report.words import duration, size
 from experiments.runner import needs
 from experiments.runner.estimate import Estimate, total
 from experiments.runner.plan import PlannedRun, RunState

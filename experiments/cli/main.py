@@ -37,6 +37,7 @@ MENDABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 SEEDS = 2**31
 """Seeds are below this and not negative: Python's generator takes -7 for 7."""
 MOST_REPEATS = 100
+PORTS = 2**16
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -97,6 +98,8 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.all or options.figure or options.experiment, _reproduce),
     )
     wanted = [command for wanted, command in chosen if wanted]
+    if options.serve is not None and wanted != [_reproduce]:
+        wanted.append(_serve)
     together = wanted[:1] in ([_clean], [_list], [_plan], [_pilot]) and wanted[1:] == [_reproduce]
     if len(wanted) > 1 and not together:
         raise SpecError("one command at a time: see --help")
@@ -294,6 +297,14 @@ def _compare(options: argparse.Namespace) -> int:
     return compare(*options.compare, as_json=options.json)
 
 
+def _serve(options: argparse.Namespace) -> int:
+    from experiments.cli.serving import serve
+
+    _check(options)
+    serve(options.scale, options.serve)
+    return 0
+
+
 def _gantt(options: argparse.Namespace) -> int:
     from experiments.cli.gantt import gantt
 
@@ -369,6 +380,8 @@ def _check(options: argparse.Namespace) -> None:
         if value not in known:
             raise nearest(kind, value, known)
     check_address(options.spark_master)
+    if options.serve is not None and not 0 <= options.serve < PORTS:
+        raise SpecError(f"--serve {options.serve}: a port is from 1 to {PORTS - 1}")
     if not 1 <= options.repeat <= MOST_REPEATS:
         raise SpecError(f"--repeat {options.repeat}: 1 to {MOST_REPEATS}")
     if not 0 <= options.seed <= SEEDS - options.repeat:

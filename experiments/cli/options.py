@@ -27,6 +27,7 @@ EPILOG = """examples:
   python3 reproduce.py --provision INVENTORY        hosts over SSH become a cluster
   python3 reproduce.py --archive results.tar.gz     all runs and figures in one file
   python3 reproduce.py --verify --scale smoke       every claim of the paper, judged on what has run
+  python3 reproduce.py --serve                      the report as a live page, on this machine only
   python3 reproduce.py --readme --scale smoke       put the built figures into README.md
   python3 reproduce.py --clean --yes                remove runs and whatever is left of them
 
@@ -125,6 +126,15 @@ def parser() -> argparse.ArgumentParser:
     )
     what.add_argument(
         "--readme", action="store_true", help="put the built figures of a scale into README.md"
+    )
+    what.add_argument(
+        "--serve",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="PORT",
+        help="the report as a page of this machine's own (127.0.0.1), live while experiments run: "
+        "alone until Ctrl-C, with --all, --figure or --experiment while they run",
     )
     how = top.add_argument_group("how")
     how.add_argument("--scale", default="laptop", metavar="|".join(SCALES))

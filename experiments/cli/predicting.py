@@ -58,7 +58,7 @@ def short_runs(runs: Sequence[PlannedRun], options: argparse.Namespace) -> None:
     short = pilot.short_runs([run.spec for run in runs], options.runtime)
     if pending := [run for run in short if run.state is not RunState.DONE]:
         upfront.check(pending, options.segments)
-        upfront.make(pending, quiet=options.quiet)
+        upfront.make(pending, options.runtime, quiet=options.quiet)
         pilot.carry_out(
             pending, lambda line: None if options.quiet else print(line, file=sys.stderr)
         )

@@ -6,7 +6,6 @@ finished and every tenth of the way.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -18,6 +17,7 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from experiments.approaches.base import epoch_units
+from experiments.report.words import duration
 from experiments.runner.plan import PlannedRun
 from experiments.search.journaled import assignments_of
 from experiments.telemetry.journal import Event
@@ -186,18 +186,3 @@ class _Tracker:
             return False
         self._tenth = tenth
         return True
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: ``8 s``, ``2 min 05 s``, ``3 h 20 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-def size(count: int) -> str:
-    """Bytes for people: ``12 MiB``, ``3.4 GiB``."""
-    return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{math.ceil(count / 2**20)} MiB"

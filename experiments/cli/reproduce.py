@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 
-from experiments.cli import upfront
+from experiments.cli import reporting, serving, upfront
 from experiments.cli.crating import write_crate
 from experiments.cli.predicting import write_predicted, write_taken
 from experiments.cli.progress import Progress
@@ -21,8 +21,35 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
     """Carry out the runs one after the other, then build the figures that were asked for.
 
     Runs that are done are reused unless ``--fresh``; a figure is built again only if something it
-    is made from changed. A notebook that fails does not keep the others from being built.
+    is made from changed. A notebook that fails does not keep the others from being built. The
+    report's page is written in the end, whatever became of the runs.
     """
+    names = [run.name for run in runs]
+    with serving.beside(options.scale, options.serve, names):
+        try:
+            made, failed = _carry_out(runs, drawn, options)
+        except ReproduceError:
+            reporting.write_page(runs, options.scale)
+            raise
+    page = reporting.write_page(runs, options.scale)
+    crate = write_crate() if options.all else None
+    if options.json:
+        print(json.dumps({"runs": names, "figures": made, "page": page}, indent=1))
+    else:
+        for paths in made:
+            print("\n".join(paths))
+        for line in (crate, page):
+            if line:
+                print(line)
+    if failed:
+        raise ReproduceError("\n".join(failed))
+    return 0
+
+
+def _carry_out(
+    runs: Sequence[PlannedRun], drawn: Sequence[str], options: argparse.Namespace
+) -> tuple[list[list[str]], list[str]]:
+    """The files of each figure that was built, and what became of those that could not be."""
     pending = [run for run in runs if run.state is not RunState.DONE]
     quiet = options.quiet or options.json
     remarks = upfront.check(pending, options.segments) if pending else []
@@ -35,7 +62,7 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
         for run in runs:
             progress.announced(run)
             if run.state is not RunState.DONE:
-                _carry_out(run, progress)
+                _run(run, progress)
         made, failed = [], []
         for name in drawn:
             try:
@@ -44,19 +71,10 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
                 raise
             except ReproduceError as error:  # the other figures do not depend on this one
                 failed.append(f"figure {name}: {error}")
-        if options.all:
-            progress.say(write_crate())
-    if options.json:
-        print(json.dumps({"runs": [run.name for run in runs], "figures": made}, indent=1))
-    else:
-        for paths in made:
-            print("\n".join(paths))
-    if failed:
-        raise ReproduceError("\n".join(failed))
-    return 0
+    return made, failed
 
 
-def _carry_out(run: PlannedRun, progress: Progress) -> None:
+def _run(run: PlannedRun, progress: Progress) -> None:
     start = time.monotonic()
     progress.started(run)
     execute(run, progress.watch)

@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.cli.progress import duration
 from experiments.paths import BENCHMARKS, CHECKOUT
+from experiments.report.words import duration
 from experiments.specs.load import nearest
 
 STAGES = (

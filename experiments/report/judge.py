@@ -21,7 +21,7 @@ from dataclasses import replace
 from experiments.analysis import reference
 from experiments.analysis.reference import Reference
 from experiments.analysis.runs import Run
-from experiments.report import words
+from experiments.report import claim_words as words
 from experiments.report.our_numbers import OurNumbers
 from experiments.report.paper_numbers import PaperNumbers
 from experiments.report.quantities import Source, Unavailable

@@ -146,7 +146,9 @@ class OurNumbers:
             if isinstance(number, Unavailable):
                 return number
             if not math.isfinite(number):
-                return Unavailable(f"{run.name}: its value is {number}, which compares with nothing")
+                return Unavailable(
+                    f"{run.name}: its value is {number}, which compares with nothing"
+                )
             samples.append(float(number))
         kinds = frozenset(run.evidence for run in runs)
         return Value(tuple(samples), unit, kinds, tuple(run.name for run in runs))
@@ -292,4 +294,3 @@ _DERIVED: Mapping[str, _Make] = {
     "lines": OurNumbers._lines,
 }
 """Measures that take several runs, or more than one."""
-

@@ -102,9 +102,7 @@ def _points(part: Part, source: Source) -> list[Point]:
     return [point for point in first if all(point in other for other in others)]
 
 
-def _along(
-    part: Part, group: Sequence[Quantity], points: Sequence[Point]
-) -> tuple[Quantity, ...]:
+def _along(part: Part, group: Sequence[Quantity], points: Sequence[Point]) -> tuple[Quantity, ...]:
     if not part.along:
         return tuple(group)
     changes: list[dict[str, Any]] = [{part.along: point} for point in points]
@@ -126,7 +124,9 @@ def _order(part: Part, groups: _Groups, values: _Values) -> _Result:
     for lower, upper in itertools.pairwise(ordered):
         for first, second in itertools.product(lower, upper):
             states.append(_pair(values[first], values[second], part.tolerance))
-            smallest.append(values[second].mean / values[first].mean if values[first].mean else None)
+            smallest.append(
+                values[second].mean / values[first].mean if values[first].mean else None
+            )
     return min(states), {"next_over_this": smallest}
 
 
@@ -161,9 +161,7 @@ def _between(part: Part, groups: _Groups, values: _Values) -> _Result:
 
 
 def _ratio(part: Part, groups: _Groups, values: _Values) -> _Result:
-    pairs = list(
-        itertools.product(_flat(groups, values, "left"), _flat(groups, values, "right"))
-    )
+    pairs = list(itertools.product(_flat(groups, values, "left"), _flat(groups, values, "right")))
     ratios = [left.mean / right.mean if right.mean else math.inf for left, right in pairs]
     intervals = [
         statistics.interval(left.samples, right.samples) if right.mean else None
@@ -208,5 +206,3 @@ _RELATIONS = {
     "agrees": _agrees,
     "rises": _rises,
 }
-
-

@@ -12,8 +12,8 @@ import pytest
 
 from experiments.cli import reproduce
 from experiments.cli.main import main
-from experiments.cli.progress import duration
 from experiments.errors import ReproduceError
+from experiments.report.words import duration
 from experiments.specs.load import left_out
 
 

@@ -1,0 +1,233 @@
+"""Everything that the page says, read from ``artifacts/`` and the specs, as plain values."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from experiments import __version__
+from experiments.paths import Artifacts
+from experiments.report import figures_seen, gantts, run_folders
+from experiments.report.figures_seen import FigureSeen
+from experiments.report.gantts import Gantt
+from experiments.report.run_folders import RunSeen
+from experiments.report.verdict import Outcome, Verdict
+from experiments.specs.load import LeftOut, experiments, left_out
+from experiments.specs.substitutions import Substitution, substitutions
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The claims, when they were last judged; in ``fault`` why there are none.
+
+    ``scale`` is that of the runs they were judged by.
+    """
+
+    scale: str = ""
+    made: str = ""
+    verdicts: tuple[Verdict, ...] = ()
+    fault: str = ""
+
+    @property
+    def counts(self) -> tuple[tuple[Outcome, int], ...]:
+        """Claims by outcome, in the order of the outcomes; none that has no claim."""
+        found = Counter(verdict.outcome for verdict in self.verdicts)
+        return tuple((outcome, found[outcome]) for outcome in Outcome if found[outcome])
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A run's predicted seconds and those it took; None while it is not finished."""
+
+    run: str
+    predicted: float
+    real: float | None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the plan expected; in ``fault`` why there is nothing to compare."""
+
+    made: str = ""
+    runs: tuple[Timed, ...] = ()
+    fault: str = ""
+
+    @property
+    def finished(self) -> tuple[Timed, ...]:
+        return tuple(run for run in self.runs if run.real is not None)
+
+    @property
+    def predicted_seconds(self) -> float:
+        """Of the finished runs."""
+        return sum(run.predicted for run in self.finished)
+
+    @property
+    def real_seconds(self) -> float:
+        return sum(run.real or 0.0 for run in self.finished)
+
+    @property
+    def deviation(self) -> float | None:
+        """How far the prediction is from what they took, as a part of that; None without any."""
+        real = self.real_seconds
+        return self.predicted_seconds / real - 1 if real else None
+
+
+@dataclass(frozen=True)
+class NotRun:
+    """What the page cannot show, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class PageData:
+    """The page's content.
+
+    Attributes
+    ----------
+    machines : different machines that the scale's runs were carried out on.
+    seconds : of all finished runs of the scale, one after the other.
+    elapsed : seconds from the first start to the last end of these runs; None without any.
+    """
+
+    scale: str
+    made: str
+    version: str
+    machines: tuple[Mapping[str, Any], ...]
+    runtimes: tuple[str, ...]
+    seconds: float
+    elapsed: float | None
+    runs: tuple[RunSeen, ...]
+    figures: tuple[FigureSeen, ...]
+    judged: Judged
+    gantts: tuple[Gantt, ...]
+    substitutions: tuple[Substitution, ...]
+    not_run: tuple[NotRun, ...]
+    left_out: tuple[LeftOut, ...]
+    prediction: Prediction
+    by_kind: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def done(self) -> tuple[RunSeen, ...]:
+        return tuple(run for run in self.runs if run.done)
+
+    @property
+    def built(self) -> tuple[FigureSeen, ...]:
+        return tuple(figure for figure in self.figures if figure.picture)
+
+
+def gather(scale: str, artifacts: Artifacts, waiting: Mapping[str, str]) -> PageData:
+    """Everything that ``artifacts/`` holds of a scale.
+
+    Parameters
+    ----------
+    waiting : runs that were to be carried out and are not finished, and why they are to be.
+    """
+    runs = tuple(run for run in run_folders.seen(artifacts.runs) if run.scale in {scale, ""})
+    done = [run for run in runs if run.done]
+    machines = {str(_machine(run)): _machine(run) for run in done if run.machine}
+    return PageData(
+        scale=scale,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        version=__version__,
+        machines=tuple(machines.values()),
+        runtimes=tuple(dict.fromkeys(run.runtime for run in done if run.runtime)),
+        seconds=sum(run.seconds or 0.0 for run in done),
+        elapsed=_elapsed(done),
+        runs=runs,
+        figures=figures_seen.seen(scale, {run.name: run for run in runs}, artifacts),
+        judged=judged(artifacts.verdicts),
+        gantts=tuple(gantts.draw(run) for run in gantts.representative(runs)),
+        substitutions=substitutions(),
+        not_run=_not_run(runs, waiting),
+        left_out=tuple(each for name in experiments() for each in left_out(name, scale)),
+        prediction=prediction(artifacts.predicted, scale, runs),
+        by_kind=Counter(run.evidence for run in done),
+    )
+
+
+def judged(path: Path) -> Judged:
+    """The verdicts that ``--verify`` left."""
+    if not path.exists():
+        return Judged(fault="No claim has been judged yet")
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        verdicts = tuple(map(_verdict, said["verdicts"]))
+        return Judged(str(said["scale"]), str(said["made"]), verdicts)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Judged(fault=f"{path.name} is damaged ({error!r})")
+
+
+def prediction(path: Path, scale: str, runs: Sequence[RunSeen]) -> Prediction:
+    """What the plan expected of each run, beside what it took."""
+    if not path.exists():
+        return Prediction(fault="No prediction was made before these runs")
+    real = {run.name: run.seconds for run in runs}
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        if said["scale"] != scale:
+            return Prediction(fault=f"The last prediction was for scale {said['scale']}")
+        expected = {str(name): float(row["seconds"]) for name, row in said["runs"].items()}
+        made = str(said["made"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Prediction(fault=f"{path.name} is damaged ({error!r})")
+    return Prediction(made, tuple(Timed(name, s, real.get(name)) for name, s in expected.items()))
+
+
+def _verdict(row: Mapping[str, Any]) -> Verdict:
+    paper = row.get("paper_outcome")
+    return Verdict(
+        claim=str(row["claim"]),
+        title=str(row["title"]),
+        words=str(row["words"]),
+        place=str(row["place"]),
+        outcome=Outcome(row["outcome"]),
+        reason=str(row["reason"]),
+        paper=str(row.get("paper", "")),
+        ours=str(row.get("ours", "")),
+        paper_outcome=None if paper is None else Outcome(paper),
+        evidence=tuple(map(str, row.get("evidence", ()))),
+        protocols={str(k): Outcome(v) for k, v in row.get("protocols", {}).items()},
+        needs=tuple(map(str, row.get("needs", ()))),
+        figures=tuple(map(str, row.get("figures", ()))),
+        runs=tuple(map(str, row.get("runs", ()))),
+        numbers=dict(row.get("numbers", {})),
+    )
+
+
+def _not_run(runs: Sequence[RunSeen], waiting: Mapping[str, str]) -> tuple[NotRun, ...]:
+    """What began and is not finished, what was to begin, and what has no finished run at all."""
+    done = {run.name for run in runs if run.done}
+    found = {name: f"to be carried out: {why}" for name, why in waiting.items() if name not in done}
+    for run in runs:
+        if run.fault:
+            found[run.name] = run.fault
+        elif not run.done:
+            found[run.name] = "begun and not finished; the same command goes on with it"
+    tried = {run.experiment for run in runs if run.done}
+    found |= {
+        f"experiment {row.id}: {row.title}": f"no finished run at this scale; --experiment {row.id}"
+        for row in experiments().values()
+        if row.id not in tried
+    }
+    return tuple(NotRun(what, why) for what, why in found.items())
+
+
+def _machine(run: RunSeen) -> Mapping[str, Any]:
+    """A run's machine, with each kind of device once, whatever the number of workers."""
+    return {**run.machine, "devices": sorted({*map(str, run.machine.get("devices", ()))})}
+
+
+def _elapsed(done: Sequence[RunSeen]) -> float | None:
+    try:
+        starts = [datetime.fromisoformat(run.started) for run in done if run.started]
+        ends = [datetime.fromisoformat(run.finished) for run in done]
+        return (max(ends) - min(starts)).total_seconds() if starts else None
+    except (ValueError, TypeError):
+        return None
