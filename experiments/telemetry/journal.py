@@ -79,7 +79,8 @@ class Event:
     ``unit_failed``, ``unit_lost`` (its worker died and is back; the unit starts again), ``merged``,
     ``evaluated``, ``epoch_finished``, ``asked`` and ``told`` (steps of a search),
     ``run_finished``, ``interrupted``; and in a run's
-    ``restarts.jsonl``, ``restarted`` (a role that had died).
+    ``restarts.jsonl``, ``restarted`` (a role that had died) and ``sampler_lost`` (a run goes on
+    without).
     A unit without ``partition`` is one on the whole data set. ``detail`` holds what only this kind
     has.
     """
