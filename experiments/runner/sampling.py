@@ -52,13 +52,10 @@ class Sampling:
         try:
             self._runtime.end(SAMPLER)
             self._runtime.bring(live)
+            for damaged in store.keep_all(live, kept):
+                self._lose(damaged)
         except ReproduceError as error:
             self._lose(error)
-        for path in sorted(live.glob(store.LIVE.format("*"))):
-            try:
-                store.keep(path, kept / f"{path.stem}{store.KEPT}")
-            except ReproduceError as error:
-                self._lose(error)
 
     def _lose(self, error: ReproduceError) -> None:
         self._lost += 1

@@ -21,8 +21,8 @@ from experiments.telemetry.readings import Header, Sample
 if TYPE_CHECKING:
     import pyarrow
 
-LIVE, KEPT = "node-{}.jsonl", ".parquet"
-"""Name of a live file; the kept one differs in its suffix."""
+LIVE, KEPT = "node-{}.jsonl", "node-{}.parquet"
+"""A node's file, while the run goes on and afterwards."""
 HEADERS = b"cerebro-ds.headers"
 COLUMNS = ("start", "mono_ns", "wall", "source", "name", "counter", "value")
 """Of the Parquet file: ``start`` is the index of the header that the sample came after."""
@@ -129,6 +129,22 @@ def _rows(samples: Iterable[tuple[int, Sample]]) -> Iterable[tuple[Any, ...]]:
             for name, counters in reading.items():
                 for counter, value in counters.items():
                     yield start, sample.mono_ns, sample.wall, source, name, counter, value
+
+
+def keep_all(live: Path, kept: Path) -> list[DataError]:
+    """The samples of all nodes; what was wrong with those that are damaged, and left out."""
+    damaged = []
+    for path in sorted(live.glob(LIVE.format("*"))):
+        try:
+            keep(path, kept / Path(KEPT.format(path.stem.removeprefix("node-"))))
+        except DataError as error:
+            damaged.append(error)
+    return damaged
+
+
+def kept_files(folder: Path) -> list[Path]:
+    """The kept files of a run, in the order of their nodes' names."""
+    return sorted(folder.glob(KEPT.format("*")))
 
 
 def read(path: Path) -> tuple[Sequence[Header], pyarrow.Table]:
