@@ -65,6 +65,7 @@ class _Seen:
     nodes: Sequence[NodeSamples]
     windows: Sequence[Window]
     topology: Topology | None
+    stage: str
 
     @property
     def machines(self) -> list[NodeSamples]:
@@ -110,17 +111,20 @@ def resources(run: Run) -> Mapping[str, Value]:
     ``dram_pct``, ``machine_dram_pct`` of their memory, means; ``gpu_util_pct``, ``gpu_ram_pct``
     (how busy its controller was: the paper's "GPU RAM util."), ``gpu_memory_pct`` (what it held),
     ``gpu_energy_j``; ``network_bytes`` in total; ``disk_read_bytes`` and ``disk_write_bytes`` per
-    worker, with ``machine_disk_*`` of whole devices and ``machine_network_bytes`` likewise.
+    worker, with ``machine_disk_*`` of whole devices and ``machine_network_bytes`` likewise;
+    ``database_*``: what PostgreSQL's servers say that they took from files, found in their cache,
+    and wrote to temporary files and to their log.
     """
     nodes = samples.load(run)
     file = RunFolder(run.folder).topology
     topology = Topology.read(file) if file.exists() else None
     found: dict[str, Value] = {}
-    for prefix, windows in (("", samples.execution(run)), (ETL, samples.etl(run))):
+    parts = (("", samples.execution(run), "train"), (ETL, samples.etl(run), "etl"))
+    for prefix, windows, stage in parts:
         reason = samples.missing(run, nodes, windows)
         if not reason and run.spec.emulation is not None:
             reason = _EMULATED
-        seen = _Seen(run, nodes, windows, topology)
+        seen = _Seen(run, nodes, windows, topology, stage)
         for name, (unit, measure) in _QUANTITIES.items():
             value = Value(None, unit, reason=reason) if reason else measure(seen, unit)
             found[prefix + name] = value
@@ -281,7 +285,7 @@ def _network(seen: _Seen, unit: str) -> Value:
 
 def _journaled(seen: _Seen, unit: str) -> Value:
     """All roles share one loopback interface with the machine: what components count is used."""
-    if seen.windows != samples.execution(seen.run):
+    if seen.stage == "etl":
         return Value(None, unit, reason="processes of one machine: no interface is theirs alone")
     spans = tidy.spans(seen.run)
     moved = int(spans.loc[(spans["phase"] == _MOVING) & spans["epoch"].notna(), "bytes"].sum())
@@ -337,6 +341,34 @@ def _devices(counter: str) -> Callable[[_Seen, str], Value]:
     return measure
 
 
+def _database(*counters: str) -> Callable[[_Seen, str], Value]:
+    """The product of counters of the database's own, summed over its servers, in one stage."""
+
+    def measure(seen: _Seen, unit: str) -> Value:
+        told = {
+            event.detail["after"]: event.detail
+            for event in seen.run.events
+            if event.kind == "server_counters"
+        }
+        wanted = ["etl"] if seen.stage == "etl" else ["etl", "train"]
+        if not told:
+            return Value(None, unit, reason="the run has no database")
+        if sum(event.kind == "run_started" for event in seen.run.events) > 1:
+            return Value(None, unit, reason="the run was interrupted")
+        for stage in wanted:
+            if "servers" not in told.get(stage, {}):
+                reason = told.get(stage, {}).get("reason", "its servers were not asked")
+                return Value(None, unit, reason=reason)
+        totals = [
+            sum(math.prod(server[each] for each in counters) for server in servers.values())
+            for servers in (told[stage]["servers"] for stage in wanted)
+        ]
+        moved = totals[-1] - (totals[0] if len(totals) > 1 else 0)
+        return Value(float(moved), unit, "PostgreSQL's own counters, all servers")
+
+    return measure
+
+
 _QUANTITIES: Mapping[str, tuple[str, Callable[[_Seen, str], Value]]] = {
     "gpu_util_pct": ("%", _of_gpus("busy_pct", "share of time in which it computed")),
     "gpu_ram_pct": ("%", _of_gpus("controller_pct", "share of time its memory was busy")),
@@ -355,5 +387,9 @@ _QUANTITIES: Mapping[str, tuple[str, Callable[[_Seen, str], Value]]] = {
     "disk_write_bytes": ("B/worker", _disk("write_bytes", "cancelled_bytes")),
     "machine_disk_read_bytes": ("B/worker", _devices("read_bytes")),
     "machine_disk_write_bytes": ("B/worker", _devices("write_bytes")),
+    "database_read_bytes": ("B", _database("blks_read", "block_bytes")),
+    "database_hit_bytes": ("B", _database("blks_hit", "block_bytes")),
+    "database_temporary_bytes": ("B", _database("temp_bytes")),
+    "database_log_bytes": ("B", _database("wal_bytes")),
 }
 """Unit, and how it is worked out, of every quantity."""
