@@ -28,6 +28,12 @@ ETL = "etl_"
 
 _MOVING = "model_transmission"
 """On a cluster it is models that cross the network; rows are read where they lie."""
+_DATABASE = "database_"
+"""Before the names of what servers counted of themselves, which needs no samples."""
+_MEANS = frozenset(
+    ("gpu_util_pct", "gpu_ram_pct", "gpu_memory_pct", "dram_pct", "machine_dram_pct")
+)
+"""What is a mean over samples, and no counter's growth."""
 _EMULATED = "workers wait for an emulated device"
 
 
@@ -121,13 +127,15 @@ def resources(run: Run) -> Mapping[str, Value]:
     found: dict[str, Value] = {}
     parts = (("", samples.execution(run), "train"), (ETL, samples.etl(run), "etl"))
     for prefix, windows, stage in parts:
-        reason = samples.missing(run, nodes, windows)
-        if not reason and run.spec.emulation is not None:
-            reason = _EMULATED
+        reason = _EMULATED if nodes and run.spec.emulation is not None else ""
+        unseen = reason or samples.missing(run, nodes, windows)
+        sparse = unseen or samples.sparse(nodes, windows)
         seen = _Seen(run, nodes, windows, topology, stage)
         for name, (unit, measure) in _QUANTITIES.items():
-            value = Value(None, unit, reason=reason) if reason else measure(seen, unit)
-            found[prefix + name] = value
+            why = sparse if name in _MEANS else unseen
+            if name.startswith(_DATABASE):
+                why = reason
+            found[prefix + name] = Value(None, unit, reason=why) if why else measure(seen, unit)
     return found
 
 
@@ -352,7 +360,7 @@ def _database(*counters: str) -> Callable[[_Seen, str], Value]:
         }
         wanted = ["etl"] if seen.stage == "etl" else ["etl", "train"]
         if not told:
-            return Value(None, unit, reason="the run has no database")
+            return Value(None, unit, reason="no database of the run told its counters")
         if sum(event.kind == "run_started" for event in seen.run.events) > 1:
             return Value(None, unit, reason="the run was interrupted")
         for stage in wanted:

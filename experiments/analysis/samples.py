@@ -26,6 +26,7 @@ Window = tuple[float, float]
 NOT_RECORDED = "not recorded"
 _COVERED = 0.9
 _GAP_PERIODS = 4.0
+_EDGE_PERIODS = 2.0
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,17 @@ class NodeSamples:
         times = self.frame.index.to_numpy()
         pairs = map(self.nearest, windows)
         return float(sum(times[last] - times[first] for first, last in pairs))
+
+    def lacking(self, windows: Iterable[Window]) -> float:
+        """Seconds between the ends of some windows and the samples nearest to them."""
+        times = self.frame.index.to_numpy()
+        return float(
+            sum(
+                abs(times[at] - moment)
+                for window in windows
+                for at, moment in zip(self.nearest(window), window, strict=True)
+            )
+        )
 
     def covered(self, windows: Iterable[Window]) -> float:
         """The part of some windows in which there were samples, of 1."""
@@ -129,6 +141,21 @@ def missing(run: Run, nodes: Sequence[NodeSamples], windows: Sequence[Window]) -
     for node in nodes:
         if not node.seconds(windows):
             return f"it was over within one period of {node.header.period:g} s"
+        lacking = node.lacking(windows)
+        if lacking > max(
+            _EDGE_PERIODS * node.header.period * len(windows),
+            (1 - _COVERED) * sum(end - start for start, end in windows),
+        ):
+            return f"node {node.header.node} has no samples of {lacking:.0f} s at its ends"
+    return ""
+
+
+def sparse(nodes: Sequence[NodeSamples], windows: Sequence[Window]) -> str:
+    """Why means over samples cannot stand for some windows; empty where they can.
+
+    Counters of the kernel go on while no sampler looks, so what they grew by can.
+    """
+    for node in nodes:
         covered = node.covered(windows)
         if covered < _COVERED:
             return f"node {node.header.node} has samples of {100 * covered:.0f} % of it only"

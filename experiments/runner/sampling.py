@@ -54,9 +54,9 @@ class Sampling:
             self._runtime.bring(live)
             for damaged in store.keep_all(live, kept):
                 self._lose(damaged)
-        except ReproduceError as error:
+        except (ReproduceError, OSError) as error:
             self._lose(error)
 
-    def _lose(self, error: ReproduceError) -> None:
+    def _lose(self, error: Exception) -> None:
         self._lost += 1
         self._events.append("sampler_lost", reason=str(error).partition(";")[0])

@@ -172,7 +172,8 @@ class ClusterRuntime:
     def bring(self, folder: Path) -> None:
         """Copy a folder of the state folder's from what all nodes see."""
         there = THERE.root / folder.relative_to(state().root)
-        self._files(self._cluster.nodes[0]).fetch(there, folder)
+        with told("it was asked for the samples"):
+            self._files(self._cluster.nodes[0]).fetch(there, folder)
 
     def stop(self, *, purge: bool = False) -> None:
         """Stop all roles within 10 s; with ``purge`` also remove the run's files."""

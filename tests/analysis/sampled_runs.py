@@ -85,6 +85,7 @@ def sampled(
     gpus: Mapping[str, Mapping[str, int]] | None = None,
     apart: float = 0.0,
     period: float = 1.0,
+    gap: tuple[float, float] = (0.0, 0.0),
 ) -> None:
     """Samples of every second, of nodes that are machines of their own, and their topology.
 
@@ -92,6 +93,7 @@ def sampled(
     ----------
     gpus : GPUs of every node and their readings; energy grows by its reading every second.
     apart : how far the monotonic clock of node 1 is ahead.
+    gap : seconds between which there are none.
     """
     live = folder / "live"
     made = []
@@ -103,6 +105,8 @@ def sampled(
         file.header(replace(header, mono_ns=shift, states=states, period=period))
         for step in range(round(until / period) + 1):
             second = step * period
+            if gap[0] < second < gap[1]:
+                continue
             readings = {**at_second(number, second)}
             if gpus:
                 readings["gpu"] = {

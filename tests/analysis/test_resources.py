@@ -106,7 +106,8 @@ def test_energy_is_what_the_counter_grew_by(folder: Path) -> None:
 
 
 def test_a_run_without_samples_says_so(folder: Path) -> None:
-    assert {value.state for value in resources(load(folder)).values()} == {"not recorded"}
+    found = resources(load(folder))
+    assert {v.state for name, v in found.items() if "database" not in name} == {"not recorded"}
 
 
 def test_a_node_that_left_nothing_is_named(folder: Path) -> None:
@@ -128,7 +129,17 @@ def test_samples_that_end_early_do_not_stand_for_the_whole(folder: Path) -> None
     run = timed(folder, every=10.0)
     (start, end), *_ = samples.execution(run)
     sampled(folder, until=round((start + end) / 2))
-    assert "has samples of" in resources(run)["cpu_pct"].state
+    assert "has no samples of" in resources(run)["cpu_pct"].state
+
+
+def test_a_gap_hides_means_and_no_counters(folder: Path) -> None:
+    """As where a sampler was killed and started again."""
+    run = timed(folder)
+    ((start, end),) = samples.execution(run)
+    sampled(folder, until=len(run.events), gap=(start + 0.5, end - 0.5), period=0.5)
+    found = resources(run)
+    assert found["cpu_s"].number == pytest.approx(window(run))
+    assert "has samples of" in found["dram_pct"].state
 
 
 def test_in_one_machine_the_network_is_what_components_count(folder: Path) -> None:
