@@ -106,19 +106,19 @@ def _ask(nvml: Any) -> Found:
     for index in range(count):
         try:
             device = nvml.nvmlDeviceGetHandleByIndex(index)
-            parts = [_describe(nvml, part) for part in _parts(nvml, device)]
+            found = [_describe(nvml, part) for part in parts(nvml, device)]
         except nvml.NVMLError as error:
             amiss.append(f"GPU {index}: {error}")
             continue
-        if not parts:
+        if not found:
             amiss.append(f"GPU {index}: is in MIG mode and has no instance")
-        gpus.extend(parts)
+        gpus.extend(found)
     if not count:
         return Found(reason="the NVIDIA driver names no GPU")
     return Found(tuple(gpus), "; ".join(amiss), bool(amiss))
 
 
-def _parts(nvml: Any, device: Any) -> list[Any]:
+def parts(nvml: Any, device: Any) -> list[Any]:
     """The device itself, or its instances: nothing computes on a device that is divided."""
     try:
         mode, _ = nvml.nvmlDeviceGetMigMode(device)

@@ -29,6 +29,10 @@ class Card:
     ----------
     parts : UUIDs of its instances, if it is in MIG mode.
     error : what asking for it answers.
+    busy : per cent of the time in which it, and its memory, worked; None where it does not tell.
+    used, watts : bytes in use, power now.
+    joules : energy since the driver was loaded; None where it does not count.
+    processes : bytes that processes hold, by their numbers.
     """
 
     uuid: str
@@ -36,6 +40,11 @@ class Card:
     memory: int = 40 * GIB
     parts: tuple[str, ...] | None = None
     error: int = 0
+    busy: tuple[int, int] | None = (0, 0)
+    used: int = 0
+    watts: float = 0.0
+    joules: float | None = 0.0
+    processes: tuple[tuple[int, int], ...] = ()
 
 
 class Patch(Protocol):
@@ -82,7 +91,37 @@ class Library:
         return 0
 
     def memory(self, handle: Any, memory: Any) -> int:
-        memory._obj.total = self._card(handle).memory
+        card = self._card(handle)
+        memory._obj.total, memory._obj.used = card.memory, card.used
+        return 0
+
+    def utilisation(self, handle: Any, rates: Any) -> int:
+        busy = self._card(handle).busy
+        if busy is None:
+            return int(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        rates._obj.gpu, rates._obj.memory = busy
+        return 0
+
+    def power(self, handle: Any, milliwatts: Any) -> int:
+        milliwatts._obj.value = round(1000 * self._card(handle).watts)
+        return 0
+
+    def energy(self, handle: Any, millijoules: Any) -> int:
+        joules = self._card(handle).joules
+        if joules is None:
+            return int(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        millijoules._obj.value = round(1000 * joules)
+        return 0
+
+    def processes(self, handle: Any, count: Any, found: Any) -> int:
+        held = self._card(handle).processes
+        room, count._obj.value = count._obj.value, len(held)
+        if not held:
+            return 0
+        if found is None or room < len(held):
+            return int(pynvml.NVML_ERROR_INSUFFICIENT_SIZE)
+        for place, (pid, used) in zip(found, held, strict=False):
+            place.pid, place.usedGpuMemory = pid, used
         return 0
 
     def mig_mode(self, handle: Any, current: Any, _pending: Any) -> int:
@@ -102,7 +141,7 @@ class Library:
         if index.value >= len(parts):
             return int(pynvml.NVML_ERROR_NOT_FOUND)
         return self._give(
-            Card(parts[index.value], f"{card.name} MIG 1g.5gb", card.memory // 8), part
+            Card(parts[index.value], f"{card.name} MIG 1g.5gb", card.memory // 8, busy=None), part
         )
 
     def _give(self, card: Card, handle: Any) -> int:
@@ -123,6 +162,10 @@ _FUNCTIONS: dict[str, Callable[..., int]] = {
     "nvmlDeviceGetUUID": Library.uuid,
     "nvmlDeviceGetName": Library.name,
     "nvmlDeviceGetMemoryInfo": Library.memory,
+    "nvmlDeviceGetUtilizationRates": Library.utilisation,
+    "nvmlDeviceGetPowerUsage": Library.power,
+    "nvmlDeviceGetTotalEnergyConsumption": Library.energy,
+    "nvmlDeviceGetComputeRunningProcesses_v3": Library.processes,
     "nvmlDeviceGetMigMode": Library.mig_mode,
     "nvmlDeviceGetMaxMigDeviceCount": Library.mig_count,
     "nvmlDeviceGetMigDeviceHandleByIndex": Library.mig_by_index,

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.analysis import durations
+from experiments.analysis import durations, resource_columns
 from experiments.analysis.labels import PAPER_DATASETS, ApproachLabel
 from experiments.analysis.reference import Reference, paper_order
 from experiments.analysis.runs import Run, by_experiment
@@ -25,7 +25,6 @@ RESOURCES = (
     *("gpu_util_pct", "gpu_ram_pct", "cpu_pct", "dram_pct", "network_TB"),
     *("disk_read_GB_per_worker", "disk_write_GB_per_worker"),
 )
-NOT_RECORDED = "not recorded"
 
 
 def paper_table(experiment: str, references: Mapping[str, Reference]) -> Reference | None:
@@ -58,7 +57,8 @@ def table(
         paper has too, or the fastest of ours
         ``relative, relative_low, relative_high`` execution time over that approach's with the same
         seed: mean, smallest and largest
-        ``gpu_util_pct`` and the other :data:`RESOURCES`: ours, ``not recorded``
+        ``gpu_util_pct`` and the other :data:`RESOURCES`: ours, means over the seeds, or why there
+        is none (:mod:`.resources`)
         ``paper_etl_h`` and so on: the paper's columns; ``paper_relative`` its execution time over
         that of ``relative_to``
 
@@ -142,7 +142,7 @@ def _ours(repeats: Mapping[int, Run], base: Mapping[int, float]) -> dict[str, An
         cells |= _spread(f"{name}_s", [measure(run) for run in repeats.values()])
     shared = [seed for seed in repeats if seed in base]
     cells |= _spread("relative", [durations.execution(repeats[s]) / base[s] for s in shared])
-    return cells | dict.fromkeys(RESOURCES, NOT_RECORDED if repeats else "")
+    return cells | resource_columns.found(repeats.values(), RESOURCES)
 
 
 def _spread(name: str, values: Sequence[float]) -> dict[str, float]:

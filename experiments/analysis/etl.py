@@ -26,7 +26,6 @@ ROWS = (*ETL_PHASES, REST, TOTAL)
 NOTHING = "–"
 NOT_RUN = "not run"
 NOT_RECORDED = "not recorded"
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def paper_reading(experiment: str, references: Mapping[str, Reference]) -> Reference | None:
@@ -161,11 +160,8 @@ def summary(phases: pd.DataFrame) -> pd.DataFrame:
 
 
 def size(value: float) -> str:
-    """Bytes with three digits."""
-    if not value:
-        return NOT_RECORDED
-    power = min(len(_UNITS) - 1, int(math.log10(value) // 3))
-    return f"{panels.number(value / 1000**power)} {_UNITS[power]}"
+    """Bytes with three digits; 0 stands for none recorded."""
+    return panels.size(value) if value else NOT_RECORDED
 
 
 def _hours(value: float | None) -> str:

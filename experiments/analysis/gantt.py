@@ -15,8 +15,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.analysis import page, tidy
+from experiments.analysis import lanes, page, tidy
 from experiments.analysis.labels import ApproachLabel, emulation_notes
+from experiments.analysis.lanes import Lane
 from experiments.analysis.output import RC
 from experiments.analysis.runs import Run, comparable
 from experiments.errors import DataError
@@ -90,18 +91,20 @@ def figure(
     names: Sequence[str],
     title: str,
     notes: Sequence[str] = (),
+    below: Sequence[Lane] = (),
 ) -> Figure:
     """Drawn from :func:`table` or :func:`bars`: one panel per run, all with the same time axis.
 
     Parameters
     ----------
     names : what each run's panel is called.
+    below : lanes of the same time under the last panel.
     """
     first = runs[0]
     lines = page.wrap([_LEGEND, *notes, *emulation_notes(run.spec for run in runs)])
     row = min(_ROW, _MOST_ROWS / sum(run.spec.workers for run in runs))
     heights = [row * run.spec.workers for run in runs]
-    body = sum(_PANEL_HEAD + height + _GAP for height in heights) + _FOOT
+    body = sum(_PANEL_HEAD + height + _GAP for height in heights) + _FOOT + lanes.height(below)
     height = _HEAD + body + page.NOTE * (len(lines) + 1)
     until = float(drawn["end_s"].max())
     with mpl.rc_context(RC):
@@ -112,9 +115,11 @@ def figure(
             own = drawn[drawn["run"] == run.name]
             bottom = top - _PANEL_HEAD - tall
             axes = page.axes(drawing, _LEFT, bottom, page.WIDTH - _LEFT - _RIGHT, tall)
-            last = number + 1 == len(runs)
+            last = number + 1 == len(runs) and not below
             _panel(axes, own, name, run.spec.workers, until, named=row > _ROW / 2, last=last)
             top = bottom - _GAP
+        wide = page.WIDTH - _LEFT - _RIGHT
+        lanes.draw(drawing, below, until, left=_LEFT, top=top, wide=wide)
     return drawing
 
 

@@ -22,6 +22,7 @@ from matplotlib.patches import Patch
 from experiments.analysis import page
 from experiments.analysis.output import RC
 
+_UNITS = ("B", "kB", "MB", "GB", "TB")
 NOTE_MARK = "†"
 IMPUTED_MARK = "*"
 
@@ -237,6 +238,12 @@ def number(value: float) -> str:
         return "<0.0001"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{min(digits, 4)}f}"
+
+
+def size(value: float) -> str:
+    """Bytes with three digits."""
+    power = min(len(_UNITS) - 1, int(math.log10(value) // 3)) if value >= 1 else 0
+    return f"{number(value / 1000**power)} {_UNITS[power]}"
 
 
 def _ours(part: pd.DataFrame) -> Bar | None:

@@ -85,7 +85,7 @@ def load(folder: Path) -> Run:
         raise DataError(f"{names.result}: evidence is {evidence!r}, not one of {EVIDENCE}")
     if classes < 2:
         raise DataError(f"{names.result}: classes is {classes}, fewer than 2")
-    restarts = sum(1 for _ in journal.read(names.restarts))
+    restarts = sum(event.kind == "restarted" for event in journal.read(names.restarts))
     pace = dict(result.get("pace", {}))
     return Run(name, folder, spec, evidence, classes, seconds, events, restarts, pace)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.analysis import durations, measures
+from experiments.analysis import durations, measures, resource_columns
 from experiments.analysis.labels import ApproachLabel
 from experiments.analysis.reference import Reference, paper_order
 from experiments.analysis.runs import Run, comparable
@@ -19,6 +19,11 @@ from experiments.telemetry.journal import Event
 COLUMNS = (
     *("source", "approach", "title", "paper_row", "run", "seed", "model", "config", "epoch"),
     *("seconds", "measure", "value", "diverged", "best_so_far", "search_seconds", "interrupted"),
+)
+
+RESOURCES = (
+    *("gpu_util_pct", "gpu_ram_pct", "cpu_pct", "dram_pct", "network_GB"),
+    *("disk_read_GB_per_worker", "disk_write_GB_per_worker"),
 )
 
 
@@ -173,6 +178,7 @@ def totals(
     table: pd.DataFrame,
     labels: Mapping[str, ApproachLabel],
     references: Mapping[str, Reference],
+    runs: Sequence[Run],
 ) -> pd.DataFrame:
     """Table 7: one row per approach that was run, or that the paper has.
 
@@ -185,6 +191,8 @@ def totals(
         ``best_error`` lowest measure of a configuration's last epoch, mean over the seeds, with
         ``_low`` and ``_high``
         ``search_share`` seconds of the search itself by ``total_s``, with ``_low`` and ``_high``
+        ``gpu_util_pct`` and the other :data:`RESOURCES`: ours, means over the seeds, or why there
+        is none (:mod:`.resources`)
         ``paper_<column>`` the paper's columns
     """
     paper = references["table7"]
@@ -207,6 +215,8 @@ def totals(
             about[name] = sum(values) / len(values) if values else math.nan
             about[f"{name}_low"] = min(values, default=math.nan)
             about[f"{name}_high"] = max(values, default=math.nan)
+        own = [run for run in runs if run.spec.approach == approach]
+        about |= resource_columns.found(own, RESOURCES)
         rows.append(
             about | {f"paper_{name}": paper.value(row or "", name) for name in paper.columns}
         )

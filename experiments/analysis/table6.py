@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.analysis import end_to_end, panels, sheet
+from experiments.analysis import end_to_end, panels, resource_columns, sheet
 from experiments.analysis.labels import (
     PAPER_DATASETS,
     absences,
@@ -27,18 +27,11 @@ INTERRUPTED_MARK = "‡"
 _NUMBERS = "¹²³⁴⁵⁶⁷⁸⁹"
 _NOTHING = "–"
 _LETTERS = 22
+_RESOURCE = 0.62
+"""Inches of a resource's column."""
 
 _TIMES: Mapping[str, str] = {"etl": "ETL", "exec": "execution", "epoch": "one epoch"}
 _RELATIVE = "execution, relative"
-_RESOURCES: Mapping[str, str] = {
-    "gpu_util_pct": "GPU\n%",
-    "gpu_ram_pct": "GPU\nRAM %",
-    "cpu_pct": "CPU\n%",
-    "dram_pct": "DRAM\n%",
-    "network_TB": "network\nTB",
-    "disk_read_GB_per_worker": "disk read\nGB/worker",
-    "disk_write_GB_per_worker": "disk write\nGB/worker",
-}
 
 
 def figure(table: pd.DataFrame, runs: Sequence[Run], references: Mapping[str, Reference]) -> Figure:
@@ -119,10 +112,6 @@ def _tenths(value: float) -> str:
     return f"{value:.1f}"
 
 
-def _plain(value: float) -> str:
-    return f"{value:g}"
-
-
 def _number(value: float | None, words: Callable[[float], str]) -> str:
     return _NOTHING if value is None or math.isnan(value) else words(value)
 
@@ -138,17 +127,12 @@ def _ours(row: Mapping[Hashable, Any], name: str, words: Callable[[float], str])
 def _columns() -> list[Column]:
     columns = [Column("", "", 1.75)]
     for band in _TIMES.values():
-        columns += [Column(band, "here\ns", 0.78), Column(band, "paper\nh", 0.5, paper=True)]
+        columns += [Column(band, "here\ns", 0.74), Column(band, "paper\nh", 0.5, paper=True)]
     columns += [
-        Column(_RELATIVE, "here\n×", 0.8),
-        Column(_RELATIVE, "paper\n×", 0.55, paper=True),
-        Column("resources", "here", 1.05),
+        Column("relative", "here\n×", 0.7),
+        Column("relative", "paper\n×", 0.55, paper=True),
     ]
-    columns += [
-        Column("resources", heading, 0.72 if "disk" in heading else 0.58, paper=True)
-        for heading in _RESOURCES.values()
-    ]
-    return columns
+    return columns + resource_columns.columns(end_to_end.RESOURCES, _RESOURCE)
 
 
 def _row(row: Mapping[Hashable, Any], paper: Reference | None, notes: _Notes) -> list[Cell]:
@@ -161,12 +145,7 @@ def _row(row: Mapping[Hashable, Any], paper: Reference | None, notes: _Notes) ->
     relative = _ours(row, "relative", _ratio)
     cells.append(Cell(relative.text if row["seeds"] else _NOTHING, relative.under, strong=True))
     cells.append(Cell(_number(row["paper_relative"], _ratio), strong=True))
-    recorded = {row[name] for name in _RESOURCES if row[name]}
-    cells.append(Cell(", ".join(sorted(recorded)) or _NOTHING))
-    for name in _RESOURCES:
-        words = _tenths if name.endswith("_pct") else _plain
-        cells.append(Cell(_number(row[f"paper_{name}"], words)))
-    return cells
+    return cells + resource_columns.cells(row, end_to_end.RESOURCES)
 
 
 def _heading(run: Run, paper: Reference | None) -> str:
@@ -214,7 +193,8 @@ def _footnotes(table: pd.DataFrame, notes: _Notes, remarks: Iterable[str]) -> li
         "epochs, each from its start to its end, without ETL and without starting workers and "
         "building networks. One epoch: execution by the number of epochs.",
         "Relative: execution time over that of the fastest approach here that the paper has too, "
-        f"the same one in both columns ({names}). Resources: {end_to_end.NOT_RECORDED} here.",
+        f"the same one in both columns ({names}).",
+        *resource_columns.notes(table, end_to_end.RESOURCES),
     ]
     lines += other_names(table)
     reading = table[table["read_s"] > 0]

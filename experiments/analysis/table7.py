@@ -9,26 +9,19 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.analysis import measures, sheet
-from experiments.analysis.end_to_end import NOT_RECORDED
+from experiments.analysis import measures, resource_columns, sheet
 from experiments.analysis.fig12 import subtitle
 from experiments.analysis.labels import settings_notes, stand_in
 from experiments.analysis.reference import Reference
 from experiments.analysis.runs import Run, comparable
+from experiments.analysis.searches import RESOURCES
 from experiments.analysis.sheet import Cell, Column
 from experiments.analysis.table6 import INTERRUPTED_MARK, seconds
 
 _NOTHING = "–"
 _NUMBERS = "¹²³⁴⁵⁶⁷⁸⁹"
-_RESOURCES: Mapping[str, str] = {
-    "gpu_util_pct": "GPU\n%",
-    "gpu_ram_pct": "GPU\nRAM %",
-    "cpu_pct": "CPU\n%",
-    "dram_pct": "DRAM\n%",
-    "network_GB": "network\nGB",
-    "disk_read_GB_per_worker": "disk read\nGB/worker",
-    "disk_write_GB_per_worker": "disk write\nGB/worker",
-}
+_RESOURCE = 0.62
+"""Inches of a resource's column."""
 
 
 def figure(
@@ -78,18 +71,14 @@ def summary(totals: pd.DataFrame) -> pd.DataFrame:
 
 
 def _columns() -> list[Column]:
-    columns = [Column("", "", 1.75)]
+    columns = [Column("", "", 2.4)]
     columns += [Column("total", "here\ns", 0.8), Column("total", "paper\nh", 0.6, paper=True)]
     columns += [
         Column("best error", "here\n" + measures.MARK, 0.8),
         Column("best error", "paper\ntop-5", 0.6, paper=True),
         Column("search", "here\n%", 0.6),
-        Column("resources", "here", 1.05),
     ]
-    return columns + [
-        Column("resources", heading, 0.75 if "disk" in heading else 0.6, paper=True)
-        for heading in _RESOURCES.values()
-    ]
+    return columns + resource_columns.columns(RESOURCES, _RESOURCE)
 
 
 def _row(row: Mapping[Hashable, Any], marks: Mapping[str, str]) -> list[Cell]:
@@ -101,11 +90,7 @@ def _row(row: Mapping[Hashable, Any], marks: Mapping[str, str]) -> list[Cell]:
         _ours(row, "best_error", _error),
         Cell(_number(row["paper_best_error"], _error)),
         _ours(row, "search_share", _percent),
-        Cell(NOT_RECORDED if row["seeds"] else _NOTHING),
-        *(
-            Cell(_number(row[f"paper_{name}"], _tenths if name.endswith("_pct") else _plain))
-            for name in _RESOURCES
-        ),
+        *resource_columns.cells(row, RESOURCES),
     ]
 
 
@@ -115,7 +100,7 @@ def _notes(totals: pd.DataFrame, run: Run, paper: Reference) -> list[str]:
         "starting workers and building networks. Best error: the lowest that a configuration had "
         "after its last epoch. Search: what asking and telling took, its lines in the journal "
         "included, by the total.",
-        f"Resources: {NOT_RECORDED} here.",
+        *resource_columns.notes(totals, RESOURCES),
         paper.remark,
     ]
     other = measures.why_not_top5(run.classes)
@@ -142,10 +127,6 @@ def _number(value: float | None, words: Callable[[float], str]) -> str:
 
 def _tenths(value: float) -> str:
     return f"{value:.1f}"
-
-
-def _plain(value: float) -> str:
-    return f"{value:g}"
 
 
 def _error(value: float) -> str:

@@ -25,7 +25,7 @@ def gantt(name: str) -> list[Path]:
         No finished run is called so, or several begin so.
     """
     from experiments.analysis import gantt as drawing
-    from experiments.analysis import output
+    from experiments.analysis import lanes, output
     from experiments.analysis.runs import load
     from experiments.files import write_atomically
 
@@ -33,7 +33,10 @@ def gantt(name: str) -> list[Path]:
     run = load(folder.root)
     bars = drawing.bars(run)
     title = approaches()[run.spec.approach].title
-    figure = drawing.figure(bars, [run], [title], f"{run.name} · {run.shown}")
+    below = lanes.lanes(run)
+    heading = f"{run.name} · {run.shown}"
+    notes = lanes.notes(below)
+    figure = drawing.figure(bars, [run], [title], heading, notes, below)
     files = output.save(figure, bars, "gantt", folder.root)
     write_atomically(folder.trace, drawing.chrome_trace(run))
     return [*files.outputs, folder.trace]

@@ -14,16 +14,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg2
+
 from experiments.approaches.base import ApproachContract, RunContext, find, inability
+from experiments.approaches.in_database import cluster_of
 from experiments.datasets import prepare
-from experiments.errors import DataError, SpecError
+from experiments.errors import DataError, ReproduceError, SpecError
 from experiments.files import write_atomically
 from experiments.mop.store import ModelStore
 from experiments.paths import RunFolder, state
 from experiments.runner import pacing
 from experiments.specs.model import RunSpec
-from experiments.specs.topology import Topology
+from experiments.specs.topology import SEGMENT, Topology
 from experiments.telemetry.journal import Journal, read
+from experiments.warehouse import counters
 
 
 def drive(root: Path) -> None:
@@ -58,8 +62,10 @@ def drive(root: Path) -> None:
         try:
             with _stage(journal, "etl"):
                 approach.prepare()
+            _count(journal, approach, topology, "etl")
             with _stage(journal, "train"):
                 approach.train()
+            _count(journal, approach, topology, "train")
         except KeyboardInterrupt:
             journal.append("interrupted")
             raise
@@ -93,6 +99,19 @@ def _approach(spec: RunSpec) -> type[ApproachContract]:
     if reason is not None:
         raise SpecError(f"{spec.approach}: {reason}")
     return find(spec.approach)
+
+
+def _count(journal: Journal, approach: ApproachContract, topology: Topology, after: str) -> None:
+    """Journal what the database's servers have counted after a stage, if the run has one.
+
+    No run fails of it: what cannot be asked is journaled with the reason.
+    """
+    if SEGMENT not in approach.roles:
+        return
+    try:
+        journal.append("server_counters", after=after, servers=counters.read(cluster_of(topology)))
+    except (ReproduceError, psycopg2.Error) as error:
+        journal.append("server_counters", after=after, reason=str(error))
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psutil
 
@@ -20,12 +20,14 @@ from experiments.files import write_atomically
 from experiments.paths import RunFolder, state
 from experiments.runner import needs, spark
 from experiments.runner.plan import PlannedRun
+from experiments.runner.sampling import Sampling
 from experiments.runner.supervise import Supervisor
 from experiments.runtime import choice, gpus
 from experiments.runtime.base import Driver, Runtime
 from experiments.runtime.started import USER_ERROR_STATUS, exit_text
 from experiments.specs.topology import CACHE_BYTES, Topology
 from experiments.telemetry.journal import Event, Journal, Tail
+from experiments.telemetry.sampler import period
 
 WATCH_SECONDS = 0.2
 STOP_SECONDS = 4.0
@@ -65,6 +67,7 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
     approach = find(run.spec.approach)
     roles = spark.roles(run.spec, approach.roles)
     needs.check([run.spec], run.runtime)
+    period()  # what is wrong with it is told before anything starts
     folder = run.folder
     root = state().clusters / run.name
     stores = state().stores / run.name
@@ -89,14 +92,19 @@ def execute(run: PlannedRun, watch: Watcher) -> None:
         write_atomically(folder.run, json.dumps(_record(run, runtime, topology), indent=1))
         topology.write(folder.topology)
         with Journal(folder.restarts, run.name) as restarts:
+            sampling = Sampling(runtime, topology, restarts)
             supervisor = Supervisor(runtime, topology, roles, restarts)
+            sampling.start()
             supervisor.start()
-            _drive(run, runtime, supervisor, watch)
+            _drive(run, runtime, (supervisor.look, sampling.look), watch)
+            sampling.finish(folder.telemetry)
         runtime.stop(purge=True)
         shutil.rmtree(stores)
 
 
-def _drive(run: PlannedRun, runtime: Runtime, supervisor: Supervisor, watch: Watcher) -> None:
+def _drive(
+    run: PlannedRun, runtime: Runtime, looks: Sequence[Callable[[], None]], watch: Watcher
+) -> None:
     folder = run.folder
     seen, restarts = Tail(folder.journal), Tail(folder.restarts)
     deque(restarts.events(), maxlen=0)
@@ -109,7 +117,8 @@ def _drive(run: PlannedRun, runtime: Runtime, supervisor: Supervisor, watch: Wat
             for event in seen.events():
                 watch(event)
             if status is None:
-                supervisor.look()
+                for look in looks:
+                    look()
                 for event in restarts.events():
                     watch(event)
     finally:

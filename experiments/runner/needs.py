@@ -20,6 +20,7 @@ from experiments.specs.model import RunSpec
 from experiments.specs.topology import (
     CACHE_BYTES,
     COORDINATOR,
+    SAMPLER,
     SCHEDULER,
     SEGMENT,
     SPARK_MASTER,
@@ -131,6 +132,7 @@ def limits(spec: RunSpec) -> dict[str, int]:
     needed = {
         COORDINATOR: WORKER_BYTES,
         SEGMENT: trains,
+        SAMPLER: WAITER_BYTES,
         SCHEDULER: WAITER_BYTES,
         WORKER: trains,
         SPARK_MASTER: spark.MASTER_BYTES,

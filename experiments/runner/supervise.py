@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from experiments.errors import ServerDied
 from experiments.runtime.base import Roles
-from experiments.specs.topology import Topology
+from experiments.specs.topology import SAMPLER, Topology
 from experiments.telemetry.journal import Journal
 
 YOUNG_SECONDS = 30.0
@@ -57,7 +57,7 @@ class Supervisor:
         UserError
             What a role needs to start is missing.
         """
-        if deaths := self._runtime.deaths():
+        if deaths := self._deaths():
             self._note(deaths)
             self.start()
 
@@ -78,9 +78,13 @@ class Supervisor:
                 late = failures > 1 and self._clock() - begun > YOUNG_SECONDS
                 if late or failures == START_ATTEMPTS:
                     raise
-                self._note(self._runtime.deaths())
+                self._note(self._deaths())
             else:
                 return self._record()
+
+    def _deaths(self) -> Mapping[tuple[str, int], ServerDied]:
+        """Of all roles that the run needs; samplers are :mod:`.sampling`'s."""
+        return {key: died for key, died in self._runtime.deaths().items() if key[0] != SAMPLER}
 
     def _note(self, deaths: Mapping[tuple[str, int], ServerDied]) -> None:
         """Count each death that has not been seen before."""

@@ -63,6 +63,18 @@ class Runtime(Roles, Protocol):
     def drive(self, folder: Path, log: Path) -> Driver:
         """Start the driver of the run in a folder; what it says is appended to ``log``."""
 
+    def end(self, role: str) -> None:
+        """Stop one role on all its nodes."""
+
+    def bring(self, folder: Path) -> None:
+        """Copy here, where it is not already, what roles wrote to a folder below the state folder.
+
+        Raises
+        ------
+        ServerDied
+            The machine that has it does not answer.
+        """
+
     def stop(self, *, purge: bool = False) -> None:
         """Stop all roles within 10 s; with ``purge`` also remove the cluster's files."""
 

@@ -165,6 +165,16 @@ class ClusterRuntime:
             self._driver = FollowedDriver(client.containers.create(**made), log, run)
         return self._driver
 
+    def end(self, role: str) -> None:
+        """Stop one role on all its nodes."""
+        self._roles.end(role)
+
+    def bring(self, folder: Path) -> None:
+        """Copy a folder of the state folder's from what all nodes see."""
+        there = THERE.root / folder.relative_to(state().root)
+        with told("it was asked for the samples"):
+            self._files(self._cluster.nodes[0]).fetch(there, folder)
+
     def stop(self, *, purge: bool = False) -> None:
         """Stop all roles within 10 s; with ``purge`` also remove the run's files."""
         try:

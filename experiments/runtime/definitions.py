@@ -17,10 +17,12 @@ from experiments.runtime.images import image_of, reference
 from experiments.specs.topology import (
     COORDINATOR,
     EVERY_NODE_ROLES,
+    SAMPLER,
     SEGMENT,
     THREAD_VARIABLES,
     Node,
 )
+from experiments.telemetry.marks import marked
 
 LABEL = "cerebro-ds"
 CLUSTER_LABEL = "cerebro-ds.cluster"
@@ -112,12 +114,12 @@ class Definitions:
 
     def role(self, role: str, node: Node, binds: Iterable[Bind], threads: int) -> dict[str, Any]:
         """Arguments of ``containers.create`` for a role on a node."""
-        address, port = node.endpoint(role)
         command = ["role", role, "--topology", str(TOPOLOGY), "--node", str(node.index)]
         made = self._inside(role, node, binds, command)
         made["environment"] |= dict.fromkeys(THREAD_VARIABLES, str(threads))
-        made["environment"][ENDPOINT_VARIABLE] = f"{address}:{port}"
-        if node.gpu is not None and role in EVERY_NODE_ROLES:
+        if role in node.ports:
+            made["environment"][ENDPOINT_VARIABLE] = ":".join(map(str, node.endpoint(role)))
+        if node.gpu is not None and role in {*EVERY_NODE_ROLES, SAMPLER}:
             from docker.types import DeviceRequest
 
             # "utility" brings the library that a role asks for its GPU.
@@ -133,8 +135,10 @@ class Definitions:
         self, what: str, node: Node, binds: Iterable[Bind], command: list[str]
     ) -> dict[str, Any]:
         holder = f"container:{self.name(HOLDER, node.index)}"
+        made = self._confined(what, node, binds)
+        made["environment"] |= marked(self.cluster, what, node.index)
         return {
-            **self._confined(what, node, binds),
+            **made,
             "name": self.name(what, None if what == DRIVER else node.index),
             "command": command,
             "network_mode": holder,

@@ -53,10 +53,12 @@ from experiments.specs.topology import (
     COORDINATOR,
     ROLES,
     SEGMENT,
+    STARTED_ROLES,
     Node,
     Topology,
     roles_of_node,
 )
+from experiments.telemetry.sampler import PERIOD_VARIABLE
 
 FIRST_PORT = 20_000
 """Of every node; each has its own address."""
@@ -95,7 +97,7 @@ class DockerRuntime:
         self._definitions = Definitions(
             cluster=self.root.name,
             owner=owner(),
-            images=images_of(client, ROLES),
+            images=images_of(client, STARTED_ROLES),
             user=user(),
             environment=environment(),
             memory=memory,
@@ -174,6 +176,13 @@ class DockerRuntime:
             self._definitions.driver(node, binds, folder), lambda made: ContainerDriver(made, log)
         )
         return self._driver
+
+    def end(self, role: str) -> None:
+        """Stop one role on all its nodes."""
+        self._roles.end(role)
+
+    def bring(self, folder: Path) -> None:
+        """Nothing: folders of the state folder are mounted."""
 
     def stop(self, *, purge: bool = False) -> None:
         """Stop all roles within 10 s; with ``purge`` also remove the cluster's files."""
@@ -351,6 +360,7 @@ def environment() -> dict[str, str]:
         ARTIFACTS_VARIABLE: str(Artifacts().root),
         COMPILED_VARIABLE: str(state().compiled),
     }
-    if value := os.environ.get(DETERMINISTIC_VARIABLE):
-        variables[DETERMINISTIC_VARIABLE] = value
+    for name in (DETERMINISTIC_VARIABLE, PERIOD_VARIABLE):
+        if value := os.environ.get(name):
+            variables[name] = value
     return variables

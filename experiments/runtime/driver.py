@@ -10,6 +10,7 @@ from pathlib import Path
 
 from experiments.lifetime import SUPERVISOR_VARIABLE
 from experiments.paths import CHECKOUT
+from experiments.telemetry.marks import marked
 
 
 class DriverProcess:
@@ -34,6 +35,7 @@ class DriverProcess:
                     **os.environ,
                     "PYTHONPATH": str(CHECKOUT),
                     SUPERVISOR_VARIABLE: str(os.getpid()),
+                    **marked(folder.name, "driver", 0),
                 },
             )
 

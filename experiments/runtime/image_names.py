@@ -17,6 +17,7 @@ from experiments.errors import SpecError
 from experiments.paths import CHECKOUT, LOCKS, MAIN_ENVIRONMENT
 from experiments.specs.topology import (
     COORDINATOR,
+    SAMPLER,
     SCHEDULER,
     SEGMENT,
     SPARK_MASTER,
@@ -52,6 +53,7 @@ _IMAGE_OF: Mapping[str, str] = {
     WORKER: "worker",
     SPARK_MASTER: "spark",
     SPARK_WORKER: "spark",
+    SAMPLER: "worker",
     DRIVER: "experiment",
 }
 

@@ -22,12 +22,13 @@ from experiments.runtime.secrets import make_secrets
 from experiments.runtime.started import GRACE_SECONDS
 from experiments.specs.topology import (
     CACHE_BYTES,
+    LOOPBACK,
     Node,
     Topology,
     roles_of_node,
 )
+from experiments.telemetry.marks import marked
 
-ADDRESS = "127.0.0.1"
 DATABASE_USER = "postgres"
 
 
@@ -46,7 +47,7 @@ class LocalRuntime:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.topology_file = self.root / "topology.json"
-        self._ports = PortHolder(ADDRESS)
+        self._ports = PortHolder(LOOPBACK)
         self._roles: RoleSet[RoleProcess] = RoleSet()
         self._lock = FolderLock(self.root)
         # Roles live as long as the thread that forks them, so that is never a caller's thread.
@@ -83,12 +84,12 @@ class LocalRuntime:
         if user is None and os.geteuid() == 0:
             user = DATABASE_USER
         before = self._earlier_nodes()
-        secrets = make_secrets(self.root / "secrets", [ADDRESS])
+        secrets = make_secrets(self.root / "secrets", [LOOPBACK])
         nodes = []
         for index, given in enumerate(gpus.assign(nvidia.find().gpus, workers)):
             known = before[index].ports if index < len(before) else {}
             ports = {role: self._ports.hold(known.get(role)) for role in roles_of_node(index)}
-            nodes.append(Node(index, ADDRESS, self.root / f"node-{index}", ports, given))
+            nodes.append(Node(index, LOOPBACK, self.root / f"node-{index}", ports, given))
         topology = Topology(
             name, secrets.folder, threads, tuple(nodes), user, cache_bytes, spark_home
         )
@@ -135,22 +136,27 @@ class LocalRuntime:
         topology.write(self.topology_file)
         (self.root / "logs").mkdir(exist_ok=True)
         environment = role_environment(topology.threads)
-        self._roles.start(topology, roles, partial(self._start, environment))
+        self._roles.start(topology, roles, partial(self._start, topology.name, environment))
 
-    def _start(self, environment: Mapping[str, str], role: str, node: Node) -> RoleProcess:
-        address, port = node.endpoint(role)
+    def _start(
+        self, cluster: str, environment: Mapping[str, str], role: str, node: Node
+    ) -> RoleProcess:
         node.data.mkdir(exist_ok=True)
         log = self.root / "logs" / f"{role}-{node.index}.log"
         # Backends that were busy when their server died still hold its memory.
         end_leftovers(node.data / role)
+        if role in node.ports:
+            self._claim_port(role, node)
+        own = {**environment, **marked(cluster, role, node.index)}
+        return self._forker.submit(RoleProcess, role, node, self.topology_file, log, own).result()
+
+    def _claim_port(self, role: str, node: Node) -> None:
+        address, port = node.endpoint(role)
         self._ports.release(port)
         if taken(address, port):
             raise EnvironmentFault(
                 f"port {port} of {address} is taken: the {role} on node {node.index} needs it"
             )
-        return self._forker.submit(
-            RoleProcess, role, node, self.topology_file, log, environment
-        ).result()
 
     def alive(self) -> bool:
         """Whether every started role runs."""
@@ -168,6 +174,13 @@ class LocalRuntime:
     def pids(self) -> Mapping[tuple[str, int], int]:
         """Process id of every started role, by role and node."""
         return {key: process.pid for key, process in self._roles.started.items()}
+
+    def end(self, role: str) -> None:
+        """Stop one role on all its nodes."""
+        self._roles.end(role)
+
+    def bring(self, folder: Path) -> None:
+        """Nothing: roles write to this machine's folders."""
 
     def stop(self, *, purge: bool = False) -> None:
         """Stop every role and what it started; safe to call again.

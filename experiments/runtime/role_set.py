@@ -7,7 +7,14 @@ from typing import Generic, TypeVar
 
 from experiments.errors import ServerDied, SpecError
 from experiments.runtime.started import StartedRole, stop, wait_until_ready
-from experiments.specs.topology import ROLES, SCHEDULER, WORKER, Node, Topology
+from experiments.specs.topology import (
+    SAMPLER,
+    SCHEDULER,
+    STARTED_ROLES,
+    WORKER,
+    Node,
+    Topology,
+)
 
 Key = tuple[str, int]
 """A role and the index of its node."""
@@ -43,20 +50,25 @@ class RoleSet(Generic[Carrier]):
             A role ended, or did not serve in time; the message ends with its log's last lines.
         """
         for role in roles:
-            if role not in ROLES:
-                raise SpecError(f"unknown role {role!r}: expected one of {', '.join(ROLES)}")
+            if role not in STARTED_ROLES:
+                raise SpecError(
+                    f"unknown role {role!r}: expected one of {', '.join(STARTED_ROLES)}"
+                )
         if (SCHEDULER, 0) in self.deaths():
             stop(each for each in self.started.values() if each.role == WORKER)
         begun: list[Carrier] = []
         try:
-            for role in (role for role in ROLES if role in roles):
+            for role in (role for role in STARTED_ROLES if role in roles):
                 for node in topology.nodes_of(role):
                     key = role, node.index
                     if key in self.started and self.started[key].running():
                         continue
                     self.started[key] = launch(role, node)
                     begun.append(self.started[key])
-            others = [each for each in self.started.values() if each not in begun]
+            # Nobody waits for a sampler.
+            others = [
+                each for each in self.started.values() if each not in begun and each.role != SAMPLER
+            ]
             wait_until_ready(begun, others)
         except BaseException:
             stop(begun)
@@ -69,6 +81,11 @@ class RoleSet(Generic[Carrier]):
         # A worker that ended with its scheduler must not be seen dead before the scheduler is.
         ended = [key for key in reversed(self.started) if not self.started[key].running()]
         return {key: self.started[key].death() for key in reversed(ended)}
+
+    def end(self, role: str) -> None:
+        """Stop one role on all its nodes."""
+        stop(each for each in self.started.values() if each.role == role)
+        self.started = {key: each for key, each in self.started.items() if each.role != role}
 
     def stop(self) -> None:
         """Stop every role; those that do not end by themselves are killed."""

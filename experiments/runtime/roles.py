@@ -20,6 +20,7 @@ from experiments.specs.secrets import Secrets
 from experiments.specs.topology import (
     COORDINATOR,
     EVERY_NODE_ROLES,
+    SAMPLER,
     SCHEDULER,
     SEGMENT,
     SPARK_MASTER,
@@ -116,7 +117,18 @@ def _networks(topology: Topology) -> tuple[str, ...]:
     return tuple(f"{host}/32" for host in sorted(hosts))
 
 
+def _sample(topology: Topology, node: Node) -> None:
+    from experiments.telemetry import marks, sampler, store
+
+    reader = sampler.Sampler(
+        topology.name, marks.own_cluster(topology.name), node.index, node.address
+    )
+    path = state().live(topology.name) / store.LIVE.format(node.index)
+    sampler.run(reader, path, sampler.period())
+
+
 ROLES: Mapping[str, Callable[[Topology, Node], None]] = {
+    SAMPLER: _sample,
     COORDINATOR: _database(COORDINATOR),
     SCHEDULER: dask_roles.run_scheduler,
     SPARK_MASTER: spark_roles.run_master,

@@ -15,6 +15,7 @@ from experiments.runtime.spark_roles import MASTER_READY, WORKER_READY
 from experiments.runtime.waits import LogLine, PortOpen, Wait
 from experiments.specs.topology import (
     COORDINATOR,
+    SAMPLER,
     SCHEDULER,
     SEGMENT,
     SPARK_MASTER,
@@ -35,6 +36,7 @@ _DATABASE_WAITS: tuple[Wait, ...] = (
     PortOpen(),
 )
 WAITS: Mapping[str, tuple[Wait, ...]] = {
+    SAMPLER: (),
     COORDINATOR: _DATABASE_WAITS,
     SEGMENT: _DATABASE_WAITS,
     SCHEDULER: (LogLine(READY),),
@@ -50,6 +52,7 @@ STOP_SIGNALS: Mapping[str, signal.Signals] = {
     WORKER: signal.SIGTERM,
     SPARK_MASTER: signal.SIGTERM,
     SPARK_WORKER: signal.SIGTERM,
+    SAMPLER: signal.SIGTERM,
 }
 
 
@@ -117,8 +120,8 @@ class StartedRole(ABC):
     def refusal(self) -> ServerDied | EnvironmentFault:
         """The error for a role that has ended instead of starting to serve."""
         lines = self._last_lines()
-        address, port = self.endpoint
-        if self.port_taken():
+        if self.role in self.node.ports and self.port_taken():
+            address, port = self.endpoint
             return EnvironmentFault(
                 f"port {port} of {address} is taken: the {self.title} cannot listen on it"
             )

@@ -2,7 +2,8 @@
 
 Whoever starts a cluster writes the file, everything else only reads it. Node *i* carries segment
 *i*, worker *i* and Spark worker *i*; node 0 carries the coordinator, the worker-scheduler and the
-Spark master as well. Secrets are named by their folder, so the file itself may be read by anyone.
+Spark master as well; a sampler listens on no port, and watches a node, or all of one machine.
+Secrets are named by their folder, so the file itself may be read by anyone.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ SCHEDULER = "worker-scheduler"
 WORKER = "worker"
 SPARK_MASTER = "spark-master"
 SPARK_WORKER = "spark-worker"
+SAMPLER = "sampler"
 
 FIRST_NODE_ROLES = (COORDINATOR, SCHEDULER, SPARK_MASTER)
 EVERY_NODE_ROLES = (SEGMENT, WORKER, SPARK_WORKER)
 ROLES = (*FIRST_NODE_ROLES, *EVERY_NODE_ROLES)
-"""All roles, those that others connect to first."""
+"""All roles that listen on a port, those that others connect to first."""
+STARTED_ROLES = (SAMPLER, *ROLES)
+"""All roles, in the order in which they start."""
+
+LOOPBACK = "127.0.0.1"
+"""Address of all nodes where they are processes of one machine."""
 
 ALL_SEGMENTS, GPU_SEGMENTS = "all", "gpu"
 SEGMENTS_TO_USE = (ALL_SEGMENTS, GPU_SEGMENTS)
@@ -49,7 +56,7 @@ THREAD_VARIABLES = (
 
 
 def roles_of_node(index: int) -> tuple[str, ...]:
-    """Roles that node ``index`` may carry."""
+    """Roles with a port that node ``index`` may carry."""
     return ROLES if index == 0 else EVERY_NODE_ROLES
 
 
@@ -155,8 +162,9 @@ class Topology:
         return sum(each.gpu == node.gpu for each in self.nodes)
 
     def nodes_of(self, role: str) -> tuple[Node, ...]:
-        """Nodes that carry ``role``."""
-        return self.nodes[:1] if role in FIRST_NODE_ROLES else self.nodes
+        """Nodes that carry ``role``; a sampler sees all that are processes of one machine."""
+        once = role == SAMPLER and self.nodes[0].address == LOOPBACK
+        return self.nodes[:1] if once or role in FIRST_NODE_ROLES else self.nodes
 
     def to_json(self) -> dict[str, Any]:
         return {

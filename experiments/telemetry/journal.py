@@ -75,11 +75,13 @@ class Event:
 
     ``kind`` is ``span`` (has phase, start_ns, end_ns, bytes), or a mark: ``run_started``,
     ``stage`` (name and seconds of a part of the driver's work), ``shard_read`` (bytes that a worker
-    of Direct Access holds), ``epoch_started``, ``unit_started``, ``unit_finished``,
+    of Direct Access holds), ``server_counters`` (what the database's servers count ``after``
+    a stage), ``epoch_started``, ``unit_started``, ``unit_finished``,
     ``unit_failed``, ``unit_lost`` (its worker died and is back; the unit starts again), ``merged``,
     ``evaluated``, ``epoch_finished``, ``asked`` and ``told`` (steps of a search),
     ``run_finished``, ``interrupted``; and in a run's
-    ``restarts.jsonl``, ``restarted`` (a role that had died).
+    ``restarts.jsonl``, ``restarted`` (a role that had died) and ``sampler_lost`` (a run goes on
+    without).
     A unit without ``partition`` is one on the whole data set. ``detail`` holds what only this kind
     has.
     """

@@ -119,7 +119,7 @@ def test_the_paper_curves_end_where_its_table_says() -> None:
 def test_totals_are_of_the_last_evaluation(tmp_path: Path) -> None:
     runs = two(tmp_path)
     totals = searches.totals(
-        searches.table(runs, approaches(), PAPER), approaches(), PAPER
+        searches.table(runs, approaches(), PAPER), approaches(), PAPER, runs
     ).set_index("title")
     assert totals.loc["CTQ", "total_s"] == 20
     assert totals.loc["CTQ", "best_error"] == pytest.approx(0.5)
@@ -166,7 +166,7 @@ def test_the_pictures_say_what_they_show(tmp_path: Path, seeds: tuple[int, ...])
     assert "not in the paper's figure" in said
     assert "polling" not in said
     check_words_fit(drawn)
-    totals = searches.totals(table, approaches(), PAPER)
+    totals = searches.totals(table, approaches(), PAPER, runs)
     picture = table7.figure(totals, runs, PAPER)
     assert "not recorded" in words(picture)
     check_words_fit(picture)
@@ -178,7 +178,7 @@ def test_the_pictures_say_what_they_show(tmp_path: Path, seeds: tuple[int, ...])
 def test_what_the_package_was_told_is_said(tmp_path: Path) -> None:
     runs = [*two(tmp_path), write(tmp_path / "package", search("cerebro-spark"))]
     table = searches.table(runs, approaches(), PAPER)
-    totals = searches.totals(table, approaches(), PAPER)
+    totals = searches.totals(table, approaches(), PAPER, runs)
     for drawn in (
         fig12.figure(table, runs, approaches(), PAPER),
         table7.figure(totals, runs, PAPER),
