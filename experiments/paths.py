@@ -71,6 +71,10 @@ class State:
     def stores(self) -> Path:
         return self.root / "stores"
 
+    def live(self, run: str) -> Path:
+        """Samples of a run that goes on, a file per node; kept in its folder when it is done."""
+        return self.stores / run / "telemetry"
+
     @property
     def made(self) -> Path:
         """Where environments, server trees and snapshots of the code are."""
@@ -217,6 +221,11 @@ class RunFolder:
         return self.root / "result.json"
 
     @property
+    def telemetry(self) -> Path:
+        """Samples of what the run and its machines were doing, a file per node."""
+        return self.root / "telemetry"
+
+    @property
     def models(self) -> Path:
         return self.root / "models"
 
@@ -224,11 +233,6 @@ class RunFolder:
     def trace(self) -> Path:
         """The run's spans for a trace viewer, beside the picture of the same name."""
         return self.root / "gantt.trace.json"
-
-    @property
-    def telemetry(self) -> Path:
-        """What samplers recorded of the run's resources."""
-        return self.root / "telemetry"
 
     @property
     def topology(self) -> Path:

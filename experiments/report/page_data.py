@@ -16,9 +16,9 @@ from experiments.report import figures_seen, gantts, run_folders
 from experiments.report.figures_seen import FigureSeen
 from experiments.report.gantts import Gantt
 from experiments.report.run_folders import RunSeen
+from experiments.report.substitutions import Substitution, substitutions
 from experiments.report.verdict import Outcome, Verdict
 from experiments.specs.load import LeftOut, experiments, left_out
-from experiments.specs.substitutions import Substitution, substitutions
 
 
 @dataclass(frozen=True)

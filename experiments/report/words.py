@@ -25,6 +25,11 @@ def percent(part: float) -> str:
     return f"{100 * part:+.0f} %"
 
 
+def percent_of(part: float) -> str:
+    """A part as percent of a whole."""
+    return f"{100 * part:.0f} %"
+
+
 def gigabytes(size: float) -> str:
     """Bytes as gigabytes of 10⁹."""
     return f"{size / 1e9:.1f} GB"
