@@ -190,11 +190,14 @@ def _doing(watched: Watched, worker: int, now: float, *, done: bool) -> str:
 
 
 def _points(watched: Watched, worker: int, seconds: float, most: int) -> str:
-    """A worker's units over time as a polyline, thinned to what a screen can show."""
+    """A worker's units over time as steps, thinned to what a screen can show."""
     first = watched.first or 0.0
     own = [wall - first for wall, number in watched.done if number == worker]
     step = max(1, len(own) // _CURVE_POINTS)
-    marks = [(0.0, 0), *((at, count) for count, at in enumerate(own, start=1) if count % step == 0)]
+    marks = [(0.0, 0)]
+    for count, at in enumerate(own, start=1):
+        if count % step == 0:
+            marks += [(at, marks[-1][1]), (at, count)]
     marks.append((seconds, len(own)))
     return " ".join(
         f"{_WIDE * at / (seconds or 1.0):.1f},{_TALL - 96 * count / most - 2:.1f}"

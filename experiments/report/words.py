@@ -13,6 +13,17 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+_UNITS = {"s": "s", "h": "h", "mb": "MB", "gb": "GB", "tb": "TB"}
+
+
+def column(name: str) -> str:
+    """A CSV column's name: ``ours_s`` is ``ours (s)``, ``paper_share`` is ``paper share``."""
+    rest, _, unit = name.rpartition("_")
+    if rest and unit in _UNITS:
+        return f"{rest.replace('_', ' ')} ({_UNITS[unit]})"
+    return name.replace("_", " ")
+
+
 def short(value: float) -> str:
     """A number with four digits that count, or whole where it is large or whole."""
     if value == int(value) or abs(value) >= 10_000:

@@ -53,7 +53,10 @@ def test_units_are_counted_as_they_come(artifacts: Artifacts) -> None:
     assert second.runs[0].finished == 2
     assert second.shown is not None
     assert second.shown.workers[1].doing == "waits"
-    assert all(len(worker.points.split()) == 3 for worker in second.shown.workers)
+    for worker in second.shown.workers:  # from nothing, a step up to one, and so until now
+        points = [point.split(",") for point in worker.points.split()]
+        assert [height for _, height in points] == ["98.0", "98.0", "2.0", "2.0"]
+        assert points[1][0] == points[2][0]
 
 
 def test_a_run_that_goes_on_is_shown_before_one_that_ended_later(artifacts: Artifacts) -> None:

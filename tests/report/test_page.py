@@ -169,6 +169,19 @@ def test_runs_of_other_scales_are_not_this_page_s(tmp_path: Path) -> None:
     assert len(page_data.gather("laptop", artifacts, {}).done) == 1
 
 
+def test_a_run_that_was_done_again_counts_once(tmp_path: Path) -> None:
+    artifacts = Artifacts(tmp_path)
+    for digest in ("0123abcd", "4567cdef"):
+        finished(artifacts.runs / f"breakdown-ctq-smoke-w2-s1-{digest}", spec())
+    earlier = RunFolder(artifacts.runs / "breakdown-ctq-smoke-w2-s1-4567cdef").result
+    earlier.write_text(earlier.read_text().replace("2021-05-07", "2021-05-05"))
+    data = page_data.gather("smoke", artifacts, {})
+    assert [run.name for run in data.done] == ["breakdown-ctq-smoke-w2-s1-0123abcd"]
+    assert data.superseded == 1
+    assert data.seconds == 6
+    assert "1 finished runs of earlier versions" in read(artifacts).sections["runs"]
+
+
 def test_it_is_written_whole_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CEREBRO_DS_ARTIFACTS", str(tmp_path))
     whole(tmp_path)
