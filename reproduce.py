@@ -12,6 +12,7 @@ commands
   --doctor               what this machine has and lacks, each with how to mend it
   --test                 the tests
   --benchmark NAME       one of benchmarks/
+  --serve [PORT]         the report as a live page on this machine; also beside --all, --figure
   --readme               put the built figures of a scale into README.md
   --provision INVENTORY  machines over SSH become a cluster; --teardown takes it away
   --clean [--all]        stop what is left over and remove run folders (asks first; --yes)

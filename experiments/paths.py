@@ -243,11 +243,6 @@ class RunFolder:
         return self.root / "gantt.trace.json"
 
     @property
-    def telemetry(self) -> Path:
-        """What samplers recorded of the run's resources."""
-        return self.root / "telemetry"
-
-    @property
     def topology(self) -> Path:
         return self.root / "topology.json"
 

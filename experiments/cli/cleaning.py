@@ -24,7 +24,8 @@ def clean(*, everything: bool, ask: bool) -> int:
     artifacts = Artifacts()
     folders = [artifacts.runs, here.clusters, here.stores]
     if everything:
-        folders += [artifacts.root / "figures", artifacts.root / "notebooks", here.datasets]
+        folders += [artifacts.root / "figures", artifacts.root / "notebooks", artifacts.report]
+        folders += [here.datasets]
         folders += [here.ingested, here.generated]
         folders += [here.servers, here.code, here.environments, here.compiled]
         folders += [here.wheels, here.images]

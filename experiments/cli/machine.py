@@ -18,6 +18,8 @@ PYTHON = "3.11"
 PLPYTHON = Path("/usr/lib/postgresql/15/lib/plpython3.so")
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 APT = Path("/usr/bin/apt-get")
+BROWSER = ("chromium", "chromium-driver")
+"""Debian packages with which tests look at the report's page; nothing else needs them."""
 DISK_BYTES = 8 * 10**9
 BESIDE_BYTES = 4 * 10**9
 """Of an environment beside the main one, while it is made."""
@@ -57,10 +59,15 @@ def plpython_version(library: Path = PLPYTHON) -> str:
 
 def missing_packages() -> list[str]:
     """The Debian packages that every run needs and this machine lacks."""
-    import subprocess
-
     needed = ["postgresql-15", "postgresql-plpython3-15"]
     needed += [f"python{plpython_version() or PYTHON}-venv", "dataset-fashion-mnist"]
+    return lacking(needed)
+
+
+def lacking(needed: Sequence[str]) -> list[str]:
+    """Those of some Debian packages that are not installed."""
+    import subprocess
+
     try:
         answer = subprocess.run(
             ["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *needed],

@@ -21,18 +21,18 @@ _LOOK_S = 3600.0
 
 def serve(scale: str, port: int) -> None:
     """Serve until somebody interrupts."""
-    with beside(scale, port, ()):
+    with beside(scale, port, None):
         while True:
             time.sleep(_LOOK_S)
 
 
 @contextmanager
-def beside(scale: str, port: int | None, planned: Sequence[str]) -> Iterator[None]:
+def beside(scale: str, port: int | None, planned: Sequence[str] | None) -> Iterator[None]:
     """Serve while the block runs, and say where; nothing where ``port`` is None.
 
     Parameters
     ----------
-    planned : names of the runs that the block carries out.
+    planned : names of the runs that the block carries out; None where it waits for Ctrl-C.
 
     Raises
     ------
@@ -43,9 +43,9 @@ def beside(scale: str, port: int | None, planned: Sequence[str]) -> Iterator[Non
         yield
         return
     artifacts = Artifacts()
-    report = Report(scale, artifacts, LiveRuns(artifacts, expected_units, planned))
+    report = Report(scale, artifacts, LiveRuns(artifacts, expected_units, planned or ()))
     with serving(port, report) as address:
-        until = "while this command runs" if planned else "until Ctrl-C"
+        until = "until Ctrl-C" if planned is None else "while this command runs"
         print(f"the report is at {address} {until}", file=sys.stderr, flush=True)
         yield
 

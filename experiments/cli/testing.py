@@ -9,6 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from experiments.cli import environment, machine, setup
+from experiments.errors import EnvironmentFault
 from experiments.paths import BENCHMARKS, CHECKOUT
 from experiments.report.words import duration
 from experiments.specs.load import nearest
@@ -27,6 +29,8 @@ PARALLEL = ("-n", "2", "--dist", "loadgroup")
 
 def test(arguments: Sequence[str]) -> int:
     """Run everything; with arguments only pytest with these. 0 if all passed, else 1."""
+    if not arguments or any("report" in each for each in arguments):
+        _browser()
     if arguments:
         return _run(("pytest", *arguments))
     failed = []
@@ -44,6 +48,18 @@ def test(arguments: Sequence[str]) -> int:
     if failed:
         print(f"failed: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
+
+
+def _browser() -> None:
+    """Install what looks at the report's page, where we may; tests without it are skipped."""
+    missing = machine.lacking(machine.BROWSER)
+    if missing and os.geteuid() == 0 and not machine.platform_problem():
+        try:
+            setup.install_packages(
+                missing, environment.standard().state / "apt.log", setup.Progress(quiet=False)
+            )
+        except EnvironmentFault as fault:
+            print(f"tests in a browser will be skipped: {fault}", flush=True)
 
 
 def benchmark(arguments: Sequence[str]) -> int:

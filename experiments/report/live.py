@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.errors import DataError
 from experiments.paths import Artifacts, RunFolder
 from experiments.report import run_folders
+from experiments.report.live_journal import Watched
+from experiments.report.live_resources import Resource, resources
 from experiments.report.run_folders import RunSeen
-from experiments.telemetry.journal import Event, Tail
 
 SHOWN_RUNS = 12
 """Runs in the table of progress: those with the latest events."""
@@ -24,14 +24,6 @@ LOG_BYTES = 8_000
 
 _CURVE_POINTS = 200
 _WIDE, _TALL = 1000.0, 100.0
-_KINDS = (
-    "unit_started",
-    "unit_finished",
-    "unit_lost",
-    "unit_failed",
-    "run_started",
-    "run_finished",
-)
 _GOING_ON_S = 60.0
 """A run that has said something this long ago is taken to be going on."""
 
@@ -75,7 +67,7 @@ class Shown:
     finished: int
     expected: int | None
     workers: tuple[Worker, ...]
-    resources: str
+    resources: tuple[Resource, ...]
     log: str
 
 
@@ -96,65 +88,6 @@ class Live:
     planned: tuple[str, ...]
     planned_done: int
     version: str
-
-
-class Watched:
-    """What one run's journal has said so far; reads only what is new.
-
-    A journal that was begun anew (``--fresh``) is read from its start.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._names = RunFolder(folder)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._tail = Tail(self._names.journal, _KINDS)
-        self._seen: tuple[int, int] = (0, 0)
-        self.fault = ""
-        self.begun = 0
-        self.done: list[tuple[float, int]] = []
-        self.busy: dict[int, tuple[str, float]] = {}
-        self.first: float | None = None
-        self.last: float | None = None
-
-    def look(self) -> None:
-        """Take in what has come since the last call; a damaged line ends it, with a fault."""
-        try:
-            status = self._names.journal.stat()
-        except OSError:
-            return
-        inode, size = self._seen
-        if inode not in {0, status.st_ino} or status.st_size < size:
-            self._forget()
-        self._seen = (status.st_ino, status.st_size)
-        if self.fault:
-            return
-        try:
-            for event in self._tail.events():
-                self._take(event)
-        except (DataError, OSError, UnicodeDecodeError) as error:
-            self.fault = str(error)
-
-    def _take(self, event: Event) -> None:
-        self.first = self.first if self.first is not None else event.wall
-        self.last = event.wall
-        if event.kind == "run_started":
-            self.busy.clear()
-        if event.worker is None:
-            return
-        if event.kind == "unit_started":
-            self.begun += 1
-            kind = {"train": "trains", "valid": "evaluates"}.get(
-                event.detail.get("kind", ""), "does"
-            )
-            what = f"{kind} model {event.model}, epoch {event.epoch}"
-            self.busy[event.worker] = (what, event.wall)
-        elif event.kind == "unit_finished":
-            self.done.append((event.wall, event.worker))
-            self.busy.pop(event.worker, None)
-        else:
-            self.busy.pop(event.worker, None)
 
 
 class LiveRuns:
@@ -233,7 +166,7 @@ class LiveRuns:
                 )
                 for number in range(workers)
             ),
-            resources=_resources(RunFolder(run.folder)),
+            resources=resources(run.name, RunFolder(run.folder)),
             log=_end(RunFolder(run.folder).log),
         )
 
@@ -257,27 +190,19 @@ def _doing(watched: Watched, worker: int, now: float, *, done: bool) -> str:
 
 
 def _points(watched: Watched, worker: int, seconds: float, most: int) -> str:
-    """A worker's units over time as a polyline, thinned to what a screen can show."""
+    """A worker's units over time as steps, thinned to what a screen can show."""
     first = watched.first or 0.0
     own = [wall - first for wall, number in watched.done if number == worker]
     step = max(1, len(own) // _CURVE_POINTS)
-    marks = [(0.0, 0), *((at, count) for count, at in enumerate(own, start=1) if count % step == 0)]
+    marks = [(0.0, 0)]
+    for count, at in enumerate(own, start=1):
+        if count % step == 0:
+            marks += [(at, marks[-1][1]), (at, count)]
     marks.append((seconds, len(own)))
     return " ".join(
         f"{_WIDE * at / (seconds or 1.0):.1f},{_TALL - 96 * count / most - 2:.1f}"
         for at, count in marks
     )
-
-
-def _resources(names: RunFolder) -> str:
-    """What there is of the resources that the run uses."""
-    folder = names.telemetry
-    files = sorted(folder.glob("**/*")) if folder.is_dir() else []
-    files = [path for path in files if path.is_file()]
-    if not files:
-        return "No telemetry was recorded for this run."
-    size = sum(path.stat().st_size for path in files)
-    return f"{len(files)} files of telemetry, {size / 1e6:.1f} MB."
 
 
 def _end(log: Path) -> str:

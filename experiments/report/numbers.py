@@ -172,6 +172,6 @@ def _labels(columns: dict[str, list[str]], rows: int) -> list[str]:
             break
         kept.append(name)
     joined = zip(*(columns[name] for name in kept), strict=True) if kept else ()
-    return [" · ".join(filter(None, row)) for row in joined] or [
+    return [" · ".join(filter(None, row)).replace("_", " ") for row in joined] or [
         f"row {number}" for number in range(1, rows + 1)
     ]

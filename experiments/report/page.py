@@ -89,6 +89,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters |= {
+        "column": words.column,
         "duration": words.duration,
         "short": words.short,
         "percent": words.percent,

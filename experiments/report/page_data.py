@@ -16,9 +16,9 @@ from experiments.report import figures_seen, gantts, run_folders
 from experiments.report.figures_seen import FigureSeen
 from experiments.report.gantts import Gantt
 from experiments.report.run_folders import RunSeen
+from experiments.report.substitutions import Substitution, substitutions
 from experiments.report.verdict import Outcome, Verdict
 from experiments.specs.load import LeftOut, experiments, left_out
-from experiments.specs.substitutions import Substitution, substitutions
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ class PageData:
     machines : different machines that the scale's runs were carried out on.
     seconds : of all finished runs of the scale, one after the other.
     elapsed : seconds from the first start to the last end of these runs; None without any.
+    superseded : finished runs that were done again by a later version, and are not shown.
     """
 
     scale: str
@@ -112,6 +113,7 @@ class PageData:
     left_out: tuple[LeftOut, ...]
     prediction: Prediction
     by_kind: Mapping[str, int] = field(default_factory=dict)
+    superseded: int = 0
 
     @property
     def done(self) -> tuple[RunSeen, ...]:
@@ -129,7 +131,8 @@ def gather(scale: str, artifacts: Artifacts, waiting: Mapping[str, str]) -> Page
     ----------
     waiting : runs that were to be carried out and are not finished, and why they are to be.
     """
-    runs = tuple(run for run in run_folders.seen(artifacts.runs) if run.scale in {scale, ""})
+    found = [run for run in run_folders.seen(artifacts.runs) if run.scale in {scale, ""}]
+    runs, superseded = run_folders.current(found)
     done = [run for run in runs if run.done]
     machines = {str(_machine(run)): _machine(run) for run in done if run.machine}
     return PageData(
@@ -141,7 +144,7 @@ def gather(scale: str, artifacts: Artifacts, waiting: Mapping[str, str]) -> Page
         seconds=sum(run.seconds or 0.0 for run in done),
         elapsed=_elapsed(done),
         runs=runs,
-        figures=figures_seen.seen(scale, {run.name: run for run in runs}, artifacts),
+        figures=figures_seen.seen(scale, {run.name: run for run in found}, artifacts),
         judged=judged(artifacts.verdicts),
         gantts=tuple(gantts.draw(run) for run in gantts.representative(runs)),
         substitutions=substitutions(),
@@ -149,6 +152,7 @@ def gather(scale: str, artifacts: Artifacts, waiting: Mapping[str, str]) -> Page
         left_out=tuple(each for name in experiments() for each in left_out(name, scale)),
         prediction=prediction(artifacts.predicted, scale, runs),
         by_kind=Counter(run.evidence for run in done),
+        superseded=superseded,
     )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from experiments.paths import RunFolder
+
+_DIGEST = re.compile(r"-[0-9a-f]{8}$")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,20 @@ def seen(runs: Path) -> list[RunSeen]:
         return []
     folders = [path for path in sorted(runs.iterdir()) if path.is_dir()]
     return [one(folder) for folder in folders if RunFolder(folder).run.exists()]
+
+
+def current(runs: Iterable[RunSeen]) -> tuple[tuple[RunSeen, ...], int]:
+    """The runs that count, and how many do not: finished ones that were done again since.
+
+    A name ends with a digest of specification, code and locks, so what another version of the code
+    did lies beside what this one did, under the same name but for the digest.
+    """
+    every = list(runs)
+    latest: dict[str, RunSeen] = {}
+    for run in sorted((run for run in every if run.done), key=lambda run: run.finished):
+        latest[_DIGEST.sub("", run.name)] = run
+    kept = tuple(run for run in every if not run.done or latest[_DIGEST.sub("", run.name)] is run)
+    return kept, len(every) - len(kept)
 
 
 def one(folder: Path) -> RunSeen:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+_UNITS = {"s": "s", "h": "h", "mb": "MB", "gb": "GB", "tb": "TB"}
+
 
 def duration(seconds: float) -> str:
     """Seconds for people: ``8 s``, ``2 min 05 s``, ``3 h 20 min``."""
@@ -20,6 +22,14 @@ def size(count: int) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 2**30 else f"{math.ceil(count / 2**20)} MiB"
 
 
+def column(name: str) -> str:
+    """A CSV column's name: ``ours_s`` is ``ours (s)``, ``paper_share`` is ``paper share``."""
+    rest, _, unit = name.rpartition("_")
+    if rest and unit in _UNITS:
+        return f"{rest.replace('_', ' ')} ({_UNITS[unit]})"
+    return name.replace("_", " ")
+
+
 def short(value: float) -> str:
     """A number with four digits that count, or whole where it is large or whole."""
     if value == int(value) or abs(value) >= 10_000:
@@ -30,6 +40,11 @@ def short(value: float) -> str:
 def percent(part: float) -> str:
     """A part as signed percent."""
     return f"{100 * part:+.0f} %"
+
+
+def percent_of(part: float) -> str:
+    """A part as percent of a whole."""
+    return f"{100 * part:.0f} %"
 
 
 def gigabytes(size: float) -> str:

@@ -13,6 +13,7 @@ import pytest
 from experiments.cli import reproduce
 from experiments.cli.main import main
 from experiments.errors import ReproduceError
+from experiments.paths import Artifacts
 from experiments.report.words import duration
 from experiments.specs.load import left_out
 
@@ -127,10 +128,12 @@ def test_a_figure_that_fails_does_not_keep_the_others_from_being_built(
         return [f"{name}.png"]
 
     monkeypatch.setattr(reproduce, "_build", build)
-    options = Namespace(json=False, quiet=True, scale="smoke", runtime="local")
+    options = Namespace(
+        all=False, json=False, quiet=True, scale="smoke", runtime="local", serve=None
+    )
     with pytest.raises(ReproduceError, match=r"^figure 9b: 9b\.ipynb: cell 5 failed$"):
         reproduce.reproduce([], ["9a", "9b", "9c"], options)
-    assert capsys.readouterr().out == "9a.png\n9c.png\n"
+    assert capsys.readouterr().out == f"9a.png\n9c.png\n{Artifacts().page}\n"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@
     label.textContent = "Show ";
     const choice = document.createElement("select");
     choice.id = `series-${number}`;
-    series.forEach((each) => choice.add(new Option(each.dataset.series.replaceAll("_", " "), each.dataset.series)));
+    series.forEach((each) => choice.add(new Option(each.dataset.title, each.dataset.series)));
     label.append(choice);
     const tools = document.createElement("div");
     tools.className = "tools";

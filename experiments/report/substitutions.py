@@ -1,4 +1,4 @@
-"""What stands here for what the paper had, as ``substitutions.toml`` says."""
+"""What stands here for what the paper had, as ``specs/substitutions.toml`` says."""
 
 from __future__ import annotations
 
