@@ -261,7 +261,8 @@ def _verify(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from experiments.cli.verify import compare
 
-    return compare(*options.compare, as_json=options.json)
+    first, second = options.compare
+    return compare(first, second, as_json=options.json)
 
 
 def _gantt(options: argparse.Namespace) -> int:

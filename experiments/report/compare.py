@@ -67,7 +67,9 @@ def find(where: Path) -> Path:
         return where
     if not where.is_dir():
         beside = [each.name for each in where.parent.glob("*")] if where.parent.is_dir() else []
-        near = nearest("file or folder", where.name, beside) if beside else "there is no such folder"
+        near = (
+            nearest("file or folder", where.name, beside) if beside else "there is no such folder"
+        )
         raise DataError(f"{where}: {near}")
     name = Artifacts(where).verdicts
     for path in (name, where / "artifacts" / name.relative_to(where), where / name.name):

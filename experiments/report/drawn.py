@@ -69,4 +69,6 @@ def proposition_1(run: Run) -> float | Unavailable:
 def lines() -> Mapping[str, int]:
     """Lines of code of every approach, counted in this checkout."""
     table = loc.table(lists.load(), approaches(), reference.load()["loc"])
-    return {str(key): int(total) for key, total in table.groupby("approach")["total"].first().items()}
+    return {
+        str(key): int(total) for key, total in table.groupby("approach")["total"].first().items()
+    }

@@ -146,7 +146,7 @@ class OurNumbers:
             if isinstance(number, Unavailable):
                 return number
             if not math.isfinite(number):
-                return Unavailable(f"{run.name}: its value is {number}, which compares with nothing")
+                return Unavailable(f"{run.name}: {number} compares with nothing")
             samples.append(float(number))
         kinds = frozenset(run.evidence for run in runs)
         return Value(tuple(samples), unit, kinds, tuple(run.name for run in runs))
@@ -230,8 +230,9 @@ class OurNumbers:
         numbers: list[Measured] = []
         for run in own:
             target = targets[run.spec.seed]
-            known = not isinstance(target, Unavailable)
-            numbers.append(run_measures.seconds_to(run, target) if known else target)
+            if isinstance(target, Unavailable):
+                return target
+            numbers.append(run_measures.seconds_to(run, target))
         if not own:
             return Unavailable("MA was run with other seeds", Outcome.NOT_RUN, True)
         return self._value(own, numbers, "s")
@@ -257,8 +258,9 @@ class OurNumbers:
         numbers: list[Measured] = []
         for run in runs:
             found = run_measures.of_size(run, quantity.architecture)
-            known = not isinstance(found, Unavailable)
-            numbers.append(found[quantity.measure] if known else found)
+            if isinstance(found, Unavailable):
+                return found
+            numbers.append(found[quantity.measure])
         return self._value(runs, numbers, "s" if quantity.measure != "size_hop_share" else "")
 
     def _lines(self, quantity: Quantity) -> Found:
@@ -292,4 +294,3 @@ _DERIVED: Mapping[str, _Make] = {
     "lines": OurNumbers._lines,
 }
 """Measures that take several runs, or more than one."""
-

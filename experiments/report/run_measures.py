@@ -103,15 +103,11 @@ def search_error(run: Run) -> Measured:
     column = measures.of(run.classes).column
     last = table.sort_values("epoch").groupby("model")[column].last()
     finite = last[last.map(math.isfinite)]
-    return (
-        float(finite.min()) if len(finite) else Unavailable(f"everything diverged in {run.name}")
-    )
+    return float(finite.min()) if len(finite) else Unavailable(f"everything diverged in {run.name}")
 
 
 def read_bytes(run: Run) -> float:
-    return float(
-        sum(event.bytes for event in run.events if event.phase == "data_transmission")
-    )
+    return float(sum(event.bytes for event in run.events if event.phase == "data_transmission"))
 
 
 def read_over_packed(run: Run) -> Measured:

@@ -69,7 +69,8 @@ def settings(runs: Iterable[Run]) -> Mapping[str, tuple[str, ...]]:
         machine, runtime = about.get("machine", {}), about.get("runtime", {})
         rows = {
             f"workers of {spec.experiment}": spec.workers,
-            f"data set of {spec.experiment}": f"{spec.dataset.name}, {spec.dataset.train_rows} rows",
+            f"data set of {spec.experiment}": spec.dataset.name,
+            f"rows of {spec.experiment}": spec.dataset.train_rows,
             f"evidence of {spec.experiment}": run.shown,
             "protocol": str(spec.protocol),
             "seed": spec.seed,

@@ -164,7 +164,7 @@ def reason(
         each = ", ".join(f"{name}: {found}" for name, found in settled.items())
         told.append(f"by protocol: {each} ({claim.habits})")
     elif settled and claim.habits:
-        told.append(f"judged under protocol {main} only; the release's differed: {claim.habits}")
+        told.append(f"under protocol {main}; the release's habits: {claim.habits}")
     told += [
         f"with {approaches()[name].title} in its place: {found}"
         for name, found in others.items()
@@ -203,5 +203,3 @@ def as_json(compared: Compared) -> dict[str, Any]:
 def _quantity(quantity: Quantity, value: Value) -> dict[str, Any]:
     named = {key: each for key, each in asdict(quantity).items() if each not in {"", None}}
     return {**named, "samples": list(value.samples), "unit": value.unit, "runs": list(value.runs)}
-
-

@@ -1,7 +1,7 @@
 """The paper's claims as data: what each says, what decides it, and within which tolerance.
 
-``claims.toml`` holds them. A claim has *parts*; a part compares *quantities* by one *relation*. Where
-the quantities come from (the paper's own numbers, or runs) is not said here.
+``claims.toml`` holds them. A claim has *parts*; a part compares *quantities* by one *relation*.
+Where the quantities come from (the paper's own numbers, or runs) is not said here.
 """
 
 from __future__ import annotations
