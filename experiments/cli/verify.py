@@ -65,7 +65,7 @@ def verify(plan: Plan, options: argparse.Namespace) -> int:
 
     claims = specs.load()
     try:
-        judged = _judged(claims, _finished(plan, claims.needs), options.scale)
+        judged = verdicts.of_folders(_finished(plan, claims.needs), options.scale, claims)
     except DataError as error:
         raise ReproduceError(f"no verdicts: {error}") from None
     verdicts.write(Artifacts().verdicts, judged)
@@ -88,15 +88,6 @@ def _finished(plan: Plan, names: Sequence[str]) -> list[Path]:
                 continue
             found |= {run.folder.root: None for run in runs if run.state is RunState.DONE}
     return list(found)
-
-
-def _judged(claims: specs.Claims, folders: Sequence[Path], scale: str) -> Judgement:
-    from experiments.analysis import runs as finished
-    from experiments.report import verdicts
-    from experiments.report.judge import judge
-
-    runs = [finished.load(folder) for folder in folders]
-    return verdicts.judgement(judge(claims, runs, scale=scale), runs, scale)
 
 
 def _show(judged: Judgement) -> None:

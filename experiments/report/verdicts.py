@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.analysis.runs import Run
+from experiments.analysis.runs import Run, load
 from experiments.errors import DataError
 from experiments.files import write_atomically
 from experiments.paths import RunFolder
+from experiments.report.judge import judge
 from experiments.report.verdict import Outcome, Verdict
+from experiments.specs import claims as specs
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,20 @@ class Judgement:
             "settings": {name: list(values) for name, values in self.settings.items()},
             "verdicts": [asdict(verdict) for verdict in self.verdicts],
         }
+
+
+def of_folders(
+    folders: Sequence[Path], scale: str, claims: specs.Claims | None = None
+) -> Judgement:
+    """Every claim judged on the finished runs in some folders, each read once.
+
+    Raises
+    ------
+    DataError
+        A run is not finished, or a file of one is damaged; the message names it.
+    """
+    runs = [load(folder) for folder in folders]
+    return judgement(judge(claims or specs.load(), runs, scale=scale), runs, scale)
 
 
 def judgement(verdicts: Sequence[Verdict], runs: Sequence[Run], scale: str) -> Judgement:

@@ -197,7 +197,8 @@ class Claims:
 
     Attributes
     ----------
-    stand_ins : by a name that parts use, the approaches of ours that stand for it, best first.
+    stand_ins : by an approach's name in the paper, which parts use, those of ours that stand for
+        it, best first.
     """
 
     claims: Mapping[str, Claim]
