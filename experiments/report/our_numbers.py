@@ -59,9 +59,11 @@ class OurNumbers:
                 self._runs.setdefault(key, []).append(run)
 
     def approach(self, quantity: Quantity) -> str:
-        """Ours of a quantity's approach: of stand-ins the first that was run."""
+        """Ours of a quantity's approach: of stand-ins the first that was run, or could be."""
         names = self._stand_ins.get(quantity.approach, (quantity.approach,))
-        return next((n for n in names if (quantity.experiment, n) in self._runs), names[0])
+        absent = {each.approach for each in left_out(quantity.experiment, self._scale)}
+        ran = [name for name in names if (quantity.experiment, name) in self._runs]
+        return next(iter([*ran, *(name for name in names if name not in absent), *names]))
 
     def value(self, quantity: Quantity) -> Found:
         """A value with a sample for each seed, or why there is none.

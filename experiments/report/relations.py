@@ -52,7 +52,7 @@ class Compared:
     ----------
     state : None where a quantity has no value.
     values : every quantity that has a value.
-    lacking : why others have none.
+    lacking : why others have none; what no run at this scale would bring, if there is such.
     numbers : what was compared, as JSON holds it.
     """
 
@@ -85,6 +85,8 @@ def compare(part: Part, source: Source) -> Compared:
     if part.relation == "rises" and len(asked) == 1:
         lacking += (Unavailable(f"one number of {part.along} only", Outcome.NOT_RUN),)
     if lacking:
+        lasting = tuple(each for each in lacking if not each.pending)
+        lacking = lasting or lacking  # what a run would bring does not help where more is missing
         return Compared(part, None, tuple(values.items()), lacking)
     kinds = {kind for value in values.values() for kind in value.evidence}
     if len(kinds) > 1:
