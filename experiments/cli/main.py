@@ -294,7 +294,8 @@ def _verify(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from experiments.cli.verify import compare
 
-    return compare(*options.compare, as_json=options.json)
+    first, second = options.compare
+    return compare(first, second, as_json=options.json)
 
 
 def _serve(options: argparse.Namespace) -> int:

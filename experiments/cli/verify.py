@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.errors import DataError, ReproduceError, UserError
 from experiments.paths import Artifacts
-from experiments.report.verdict import Outcome
+from experiments.report.verdict import Outcome, Verdict
 from experiments.runner.plan import PlannedRun, RunState
 from experiments.specs import claims as specs
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from experiments.report.compare import Comparison
     from experiments.report.verdicts import Judgement
 
@@ -30,7 +32,17 @@ _STYLES = {
     Outcome.DIRECTION_ONLY: "yellow",
     Outcome.CONTRADICTED: "red",
 }
-_NARROWEST = 100
+_COLUMNS: Mapping[str, tuple[int | None, int | None]] = {
+    "id": (None, 3),
+    "claim": (4, None),
+    "paper": (6, None),
+    "here": (6, None),
+    "evidence": (None, 9),
+    "outcome": (None, 19),
+}
+"""Ratios and widths of the table's columns."""
+_WIDE = 160
+_CELL = 150
 
 
 def verify(plan: Plan, options: argparse.Namespace) -> int:
@@ -53,7 +65,7 @@ def verify(plan: Plan, options: argparse.Namespace) -> int:
 
     claims = specs.load()
     try:
-        judged = _judged(claims, _finished(plan, claims.needs), options.scale)
+        judged = verdicts.of_folders(_finished(plan, claims.needs), options.scale, claims)
     except DataError as error:
         raise ReproduceError(f"no verdicts: {error}") from None
     verdicts.write(Artifacts().verdicts, judged)
@@ -78,34 +90,44 @@ def _finished(plan: Plan, names: Sequence[str]) -> list[Path]:
     return list(found)
 
 
-def _judged(claims: specs.Claims, folders: Sequence[Path], scale: str) -> Judgement:
-    from experiments.analysis import runs as finished
-    from experiments.report import verdicts
-    from experiments.report.judge import judge
-
-    runs = [finished.load(folder) for folder in folders]
-    return verdicts.judgement(judge(claims, runs, scale=scale), runs, scale)
-
-
 def _show(judged: Judgement) -> None:
+    """A row for each claim, and the reason in a line below it."""
     from rich.console import Console
+    from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"The paper's claims, {judged.scale} scale", title_justify="left")
-    for heading, ratio in (("claim", 5), ("paper", 6), ("here", 6), ("outcome", 2)):
-        table.add_column(heading, ratio=ratio, overflow="fold")
-    for verdict in judged.verdicts:
-        outcome = Text(str(verdict.outcome), style=_STYLES.get(verdict.outcome, ""))
-        if verdict.evidence:
-            outcome.append(f"\n{', '.join(verdict.evidence)}", style="dim")
-        title = Text(f"{verdict.claim}. {verdict.title}", style="bold")
-        title.append(f"\n{verdict.reason}", style="not bold dim")
-        table.add_row(title, verdict.paper or "–", verdict.ours or "–", outcome, end_section=True)
-    console = Console(width=None if sys.stdout.isatty() else max(_NARROWEST, 160))
-    console.print(table)
-    console.print(summary(judged), highlight=False)
-    console.print(f"written: {Artifacts().verdicts}", highlight=False, soft_wrap=True)
+    console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+    console.print(f"The paper's claims, {judged.scale} scale", style="bold")
+    heading = tuple(Text(each, style="bold") for each in _COLUMNS)
+    rows = [(verdict.reason, _cells(verdict)) for verdict in judged.verdicts]
+    for reason, cells in (("", heading), *rows):
+        table = Table.grid(expand=True, padding=(0, 2, 0, 0))
+        for ratio, width in _COLUMNS.values():
+            table.add_column(ratio=ratio, width=width)
+        table.add_row(*cells)
+        console.print(table)
+        console.print(Padding(Text(reason, style="dim"), (0, 0, 1, 4)))
+    console.print(summary(judged))
+    console.print(f"written: {Artifacts().verdicts}", soft_wrap=True)
+
+
+def _cells(verdict: Verdict) -> tuple[str | Text, ...]:
+    from rich.text import Text
+
+    return (
+        f"{verdict.claim:>3}",
+        verdict.title,
+        _short(verdict.paper),
+        _short(verdict.ours),
+        ", ".join(verdict.evidence) or "–",
+        Text(str(verdict.outcome), style=_STYLES.get(verdict.outcome, "")),
+    )
+
+
+def _short(text: str) -> str:
+    """What fits a cell; ``verdicts.json`` has the rest."""
+    return text if len(text) <= _CELL else f"{text[:_CELL].rstrip()} …"
 
 
 def summary(judged: Judgement) -> str:

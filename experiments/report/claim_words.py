@@ -21,11 +21,6 @@ _STATES: Mapping[State, str] = {
     State.DIRECTION: "holds in direction",
     State.FAILS: "does not hold",
 }
-_TITLES: Mapping[str, str] = {
-    **{name: row.title for name, row in approaches().items()},
-    "spark": "Cerebro-Spark",
-}
-"""The names of approaches, and of what several of ours stand for."""
 _DATA: Mapping[str, str] = {**PAPER_DATASETS, "breakdown": "ImageNet", "two-times": "ImageNet"}
 """The paper's data set that an experiment has one in the place of."""
 
@@ -83,8 +78,12 @@ def _selected(name: str, value: int | str) -> str:
     """A part of a quantity's name as a reader knows it."""
     if name == "workers":
         return f"W = {value}" if isinstance(value, int) else f"{value} workers"
-    known = {"approach": _TITLES, "experiment": _DATA}.get(name, {})
-    return known.get(str(value), str(value).replace("_", " "))
+    if name == "approach":
+        row = approaches().get(str(value))
+        return str(value) if row is None else row.title
+    if name == "experiment":
+        return _DATA.get(str(value), str(value))
+    return str(value).replace("_", " ")
 
 
 def lacking(found: Sequence[Unavailable], decided: int, total: int) -> str:
@@ -164,7 +163,7 @@ def reason(
         each = ", ".join(f"{name}: {found}" for name, found in settled.items())
         told.append(f"by protocol: {each} ({claim.habits})")
     elif settled and claim.habits:
-        told.append(f"judged under protocol {main} only; the release's differed: {claim.habits}")
+        told.append(f"under protocol {main}; the release's habits: {claim.habits}")
     told += [
         f"with {approaches()[name].title} in its place: {found}"
         for name, found in others.items()

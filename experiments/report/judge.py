@@ -2,9 +2,9 @@
 
 A claim's outcome follows from its parts by one rule:
 
-- a part that cannot be decided has no vote and is named; if a command at this scale would bring what
-  it lacks, the claim is *not run* until then, unless a part of a claim that says all of them at
-  once is contradicted already;
+- a part that cannot be decided has no vote and is named; if a command at this scale would bring
+  what it lacks, the claim is *not run* until then, unless a part of a claim that says all of them
+  at once is contradicted already;
 - all parts hold: *reproduced*; on a virtual clock in some part: *simulated*;
 - all that could be compared hold, but some could not: *direction only*, since it is not all of what
   the claim says;

@@ -59,9 +59,11 @@ class OurNumbers:
                 self._runs.setdefault(key, []).append(run)
 
     def approach(self, quantity: Quantity) -> str:
-        """Ours of a quantity's approach: of stand-ins the first that was run."""
+        """Ours of a quantity's approach: of stand-ins the first that was run, or could be."""
         names = self._stand_ins.get(quantity.approach, (quantity.approach,))
-        return next((n for n in names if (quantity.experiment, n) in self._runs), names[0])
+        absent = {each.approach for each in left_out(quantity.experiment, self._scale)}
+        ran = [name for name in names if (quantity.experiment, name) in self._runs]
+        return next(iter([*ran, *(name for name in names if name not in absent), *names]))
 
     def value(self, quantity: Quantity) -> Found:
         """A value with a sample for each seed, or why there is none.
@@ -146,9 +148,7 @@ class OurNumbers:
             if isinstance(number, Unavailable):
                 return number
             if not math.isfinite(number):
-                return Unavailable(
-                    f"{run.name}: its value is {number}, which compares with nothing"
-                )
+                return Unavailable(f"{run.name}: {number} compares with nothing")
             samples.append(float(number))
         kinds = frozenset(run.evidence for run in runs)
         return Value(tuple(samples), unit, kinds, tuple(run.name for run in runs))
@@ -232,8 +232,9 @@ class OurNumbers:
         numbers: list[Measured] = []
         for run in own:
             target = targets[run.spec.seed]
-            known = not isinstance(target, Unavailable)
-            numbers.append(run_measures.seconds_to(run, target) if known else target)
+            if isinstance(target, Unavailable):
+                return target
+            numbers.append(run_measures.seconds_to(run, target))
         if not own:
             return Unavailable("MA was run with other seeds", Outcome.NOT_RUN, True)
         return self._value(own, numbers, "s")
@@ -259,8 +260,9 @@ class OurNumbers:
         numbers: list[Measured] = []
         for run in runs:
             found = run_measures.of_size(run, quantity.architecture)
-            known = not isinstance(found, Unavailable)
-            numbers.append(found[quantity.measure] if known else found)
+            if isinstance(found, Unavailable):
+                return found
+            numbers.append(found[quantity.measure])
         return self._value(runs, numbers, "s" if quantity.measure != "size_hop_share" else "")
 
     def _lines(self, quantity: Quantity) -> Found:

@@ -79,8 +79,8 @@ class PaperNumbers:
 
     def _row(self, quantity: Quantity, figure: str) -> str:
         known = approaches()
-        if quantity.approach not in known:  # a stand-in's name is the paper's approach
-            return {"spark": "Cerebro-Spark"}[quantity.approach]
+        if quantity.approach not in known:  # what several of ours stand for has the paper's name
+            return quantity.approach
         row = known[quantity.approach].paper
         return row if row is not None and row in self._papers[figure].rows else ""
 

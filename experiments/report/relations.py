@@ -52,7 +52,7 @@ class Compared:
     ----------
     state : None where a quantity has no value.
     values : every quantity that has a value.
-    lacking : why others have none.
+    lacking : why others have none; what no run at this scale would bring, if there is such.
     numbers : what was compared, as JSON holds it.
     """
 
@@ -85,6 +85,8 @@ def compare(part: Part, source: Source) -> Compared:
     if part.relation == "rises" and len(asked) == 1:
         lacking += (Unavailable(f"one number of {part.along} only", Outcome.NOT_RUN),)
     if lacking:
+        lasting = tuple(each for each in lacking if not each.pending)
+        lacking = lasting or lacking  # what a run would bring does not help where more is missing
         return Compared(part, None, tuple(values.items()), lacking)
     kinds = {kind for value in values.values() for kind in value.evidence}
     if len(kinds) > 1:
@@ -120,14 +122,12 @@ def _flat(groups: _Groups, values: _Values, name: str = "terms") -> list[Value]:
 
 def _order(part: Part, groups: _Groups, values: _Values) -> _Result:
     ordered = groups["terms"]
-    states, smallest = [], []
+    states, ratios = [], []
     for lower, upper in itertools.pairwise(ordered):
         for first, second in itertools.product(lower, upper):
             states.append(_pair(values[first], values[second], part.tolerance))
-            smallest.append(
-                values[second].mean / values[first].mean if values[first].mean else None
-            )
-    return min(states), {"next_over_this": smallest}
+            ratios.append(_over(values[second], values[first]))
+    return min(states), {"next_over_this": ratios}
 
 
 def _pair(first: Value, second: Value, tolerance: float) -> State:
@@ -154,6 +154,13 @@ def _close(part: Part, groups: _Groups, values: _Values) -> _Result:
     return state, {"apart": apart, "limit": limit}
 
 
+def _over(left: Value, right: Value) -> float:
+    """A ratio of means; infinite over nothing, and 1 of nothing over nothing."""
+    if right.mean:
+        return left.mean / right.mean
+    return math.inf if left.mean else 1.0
+
+
 def _between(part: Part, groups: _Groups, values: _Values) -> _Result:
     means = [value.mean for value in _flat(groups, values)]
     intervals = [statistics.interval(value.samples) for value in _flat(groups, values)]
@@ -162,7 +169,7 @@ def _between(part: Part, groups: _Groups, values: _Values) -> _Result:
 
 def _ratio(part: Part, groups: _Groups, values: _Values) -> _Result:
     pairs = list(itertools.product(_flat(groups, values, "left"), _flat(groups, values, "right")))
-    ratios = [left.mean / right.mean if right.mean else math.inf for left, right in pairs]
+    ratios = [_over(left, right) for left, right in pairs]
     intervals = [
         statistics.interval(left.samples, right.samples) if right.mean else None
         for left, right in pairs
@@ -184,7 +191,7 @@ def _bounded(part: Part, numbers: Sequence[float]) -> State:
 
 def _agrees(part: Part, groups: _Groups, values: _Values) -> _Result:
     pairs = zip(_flat(groups, values, "left"), _flat(groups, values, "right"), strict=True)
-    ratios = [left.mean / right.mean if right.mean else math.inf for left, right in pairs]
+    ratios = [_over(left, right) for left, right in pairs]
     state = State.HOLDS if all(abs(r - 1) <= part.tolerance for r in ratios) else State.FAILS
     return state, {"ratios": ratios, "limit": part.tolerance}
 

@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from experiments.analysis.runs import Run
+from experiments.analysis.runs import Run, load
 from experiments.errors import DataError
 from experiments.files import write_atomically
 from experiments.paths import RunFolder
+from experiments.report.judge import judge
 from experiments.report.verdict import Outcome, Verdict
+from experiments.specs import claims as specs
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,20 @@ class Judgement:
         }
 
 
+def of_folders(
+    folders: Sequence[Path], scale: str, claims: specs.Claims | None = None
+) -> Judgement:
+    """Every claim judged on the finished runs in some folders, each read once.
+
+    Raises
+    ------
+    DataError
+        A run is not finished, or a file of one is damaged; the message names it.
+    """
+    runs = [load(folder) for folder in folders]
+    return judgement(judge(claims or specs.load(), runs, scale=scale), runs, scale)
+
+
 def judgement(verdicts: Sequence[Verdict], runs: Sequence[Run], scale: str) -> Judgement:
     """Verdicts, dated, with the settings of the runs that they were judged on.
 
@@ -69,7 +85,8 @@ def settings(runs: Iterable[Run]) -> Mapping[str, tuple[str, ...]]:
         machine, runtime = about.get("machine", {}), about.get("runtime", {})
         rows = {
             f"workers of {spec.experiment}": spec.workers,
-            f"data set of {spec.experiment}": f"{spec.dataset.name}, {spec.dataset.train_rows} rows",
+            f"data set of {spec.experiment}": spec.dataset.name,
+            f"rows of {spec.experiment}": spec.dataset.train_rows,
             f"evidence of {spec.experiment}": run.shown,
             "protocol": str(spec.protocol),
             "seed": spec.seed,

@@ -1,7 +1,7 @@
 """The paper's claims as data: what each says, what decides it, and within which tolerance.
 
-``claims.toml`` holds them. A claim has *parts*; a part compares *quantities* by one *relation*. Where
-the quantities come from (the paper's own numbers, or runs) is not said here.
+``claims.toml`` holds them. A claim has *parts*; a part compares *quantities* by one *relation*.
+Where the quantities come from (the paper's own numbers, or runs) is not said here.
 """
 
 from __future__ import annotations
@@ -197,7 +197,8 @@ class Claims:
 
     Attributes
     ----------
-    stand_ins : by a name that parts use, the approaches of ours that stand for it, best first.
+    stand_ins : by an approach's name in the paper, which parts use, those of ours that stand for
+        it, best first.
     """
 
     claims: Mapping[str, Claim]

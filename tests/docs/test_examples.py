@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.analysis import notebooks
+from experiments.analysis import notebooks, reference
 from experiments.approaches.base import RunContext
 from experiments.datasets import SPLITS, prepare
 from experiments.models import architectures
@@ -21,10 +21,14 @@ from experiments.mop.policy import POLICIES
 from experiments.mop.simulate import Workload, simulate
 from experiments.mop.store import ModelStore
 from experiments.paths import Artifacts, state
+from experiments.report.judge import judge, paper_outcome
+from experiments.report.paper_numbers import PaperNumbers
+from experiments.report.verdict import Outcome
 from experiments.runtime.local import LocalRuntime
 from experiments.search.registry import SEARCHERS
 from experiments.specs import devices
 from experiments.specs import load as specs
+from experiments.specs.claims import load as load_claims
 from experiments.specs.model import DatasetSpec
 from experiments.specs.secrets import Secrets
 from experiments.specs.topology import COORDINATOR, SEGMENT
@@ -183,3 +187,15 @@ def test_the_device_can_be_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert devices.names() == ("p100", "t4", "a100", "v100", "this")
     emulated = devices.emulation("v100", {"resnet50": 32}, dataset="imagenet")
     assert emulated.models["resnet50"].batch_seconds("train", 100) == pytest.approx(0.16)
+
+
+def test_the_claim_holds_on_the_paper_s_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "claims.toml"
+    origins = '[origins]\nruns = "spread of runs"\n'
+    path.write_text(origins + block("claim", "toml"), encoding="utf-8")
+    claims = load_claims(path)
+    paper = PaperNumbers(reference.load())
+    assert paper_outcome(claims.claims["54"], paper) is Outcome.REPRODUCED
+    (verdict,) = judge(claims, [], scale="smoke")
+    assert verdict.outcome is Outcome.NOT_RUN
+    assert "--experiment e2e-imagenet e2e-criteo --scale smoke" in verdict.reason
