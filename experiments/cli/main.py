@@ -85,6 +85,7 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.pilot, _pilot),
         (options.data, _data),
         (options.provision, _provision),
+        (options.from_release_logs is not None, _from_release_logs),
         (options.readme, _readme),
         (options.gantt, _gantt),
         (options.clean, _clean),
@@ -240,6 +241,13 @@ def _readme(options: argparse.Namespace) -> int:
     _check(options)
     for path in rewrite(options.scale):
         print(path)
+    return 0
+
+
+def _from_release_logs(options: argparse.Namespace) -> int:
+    from experiments.cli.release_logs import from_release_logs
+
+    print(from_release_logs(options.from_release_logs, quiet=options.quiet, as_json=options.json))
     return 0
 
 

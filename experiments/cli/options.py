@@ -80,6 +80,13 @@ def parser() -> argparse.ArgumentParser:
         help="make the hosts of an inventory of Ansible's a cluster for --runtime cluster; with "
         "--teardown remove that again, with --check only tell what would change",
     )
+    what.add_argument(
+        "--from-release-logs",
+        type=Path,
+        metavar="DIR",
+        help="read the raw logs that the original release points to, and rebuild from them the "
+        "figures that they give",
+    )
     what.add_argument("--doctor", action="store_true", help="check this machine")
     what.add_argument(
         "--test",
