@@ -20,14 +20,15 @@ from experiments.analysis.sheet import Cell, Column
 from experiments.specs.release_logs import COMPONENTS, ReleaseLogs
 
 _NOTHING = "–"
+_NETWORK = "network_GB"
 _USED: Mapping[str, tuple[str, str]] = {
     "gpu_util_pct": ("GPU\n%", "gpu_util_pct"),
     "gpu_ram_pct": ("GPU\nRAM %", "gpu_ram_pct"),
     "cpu_pct": ("CPU\n%", "cpu_pct"),
     "dram_pct": ("DRAM\n%", "dram_pct"),
-    "network_GB": ("network\nGB", "network_GB"),
-    "disk_read_GB_per_worker": ("read\nGB/worker", "disk_read_GB_per_worker"),
-    "disk_write_GB_per_worker": ("written\nGB/worker", "disk_write_GB_per_worker"),
+    _NETWORK: ("network\nGB", _NETWORK),
+    "disk_read_GB_per_worker": ("disk read\nGB", "disk_read_GB_per_worker"),
+    "disk_write_GB_per_worker": ("disk write\nGB", "disk_write_GB_per_worker"),
 }
 """Measures of ``used.csv``: the heading, and the paper's column."""
 
@@ -124,7 +125,7 @@ def table_6(
         for row in of.to_dict("records"):
             mine = _used_of(used, row)
             rows.append({**row, **mine})
-            theirs = {name: paper.value(row["row"], column) for name, column in _paper6().items()}
+            theirs = _paper6(paper, row["row"])
             etl = row["etl_s"]
             cells.append(
                 [
@@ -153,7 +154,8 @@ def table_6(
             "Time: from the start to the end of the driver, without the ETL in it where logs say "
             "when that ended. Percentages: means over workers, of samples in that time.",
             "Network: what master and workers received on the network of the experiment. GPU RAM: "
-            "how often its memory was accessed, not how full it was. Disk: growth of counters.",
+            "how often its memory was accessed, not how full it was. Disk: per worker, by iostat's "
+            "counters.",
             "The paper's row Cerebro-Spark is of Cerebro-Standalone on Criteo, but for its disk.",
             *_typed(spec, "Table 6"),
         ],
@@ -190,8 +192,8 @@ def table_7(
                 Cell(row["title"]),
                 Cell(_hours(row["exec_s"])),
                 Cell(_number(known.value(row["row"], "total_h") if known else None)),
-                Cell(_number(best, 3)),
-                Cell(_number(known.value(row["row"], "best_error") if known else None, 3)),
+                Cell(_number(best)),
+                Cell(_number(known.value(row["row"], "best_error") if known else None)),
                 *_pairs(mine, theirs),
             ]
         )
@@ -206,7 +208,7 @@ def table_7(
                 ("best error", "paper", True),
             ]
         ),
-        [sheet.Group("32 configurations, 10 epochs", cells)],
+        [sheet.Group("The paper: 32 configurations, 10 epochs", cells)],
         [
             *_typed(spec, "Figure 12, Table 7"),
             "Best error: the lowest after the last epoch, top-5.",
@@ -215,12 +217,12 @@ def table_7(
     return figure, pd.DataFrame(rows)
 
 
-def _paper6() -> dict[str, str]:
-    """The paper's column of each measure; its network is in TB."""
+def _paper6(paper: Reference, row: str) -> dict[str, float | None]:
+    """The paper's values of Table 6, whose network is in TB."""
+    terabytes = paper.value(row, "network_TB")
     return {
-        name: "network_TB" if name == "network_GB" else column
-        for name, (_, column) in _USED.items()
-    }
+        name: paper.value(row, column) for name, (_, column) in _USED.items() if name != _NETWORK
+    } | {_NETWORK: None if terabytes is None else 1000 * terabytes}
 
 
 def _columns(first: list[tuple[str, str, bool]]) -> list[Column]:
@@ -261,7 +263,5 @@ def _hours(seconds: float | None) -> str:
     return _number(None if seconds is None else seconds / HOUR)
 
 
-def _number(value: float | None, digits: int = 1) -> str:
-    if value is None or math.isnan(value):
-        return _NOTHING
-    return f"{value:,.{digits}f}" if abs(value) < 1000 else f"{value:,.0f}"
+def _number(value: float | None) -> str:
+    return _NOTHING if value is None or math.isnan(value) else panels.number(value)

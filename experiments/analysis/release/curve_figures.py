@@ -45,7 +45,7 @@ def fig_9a(
     ticks = sorted({*best["epoch"]} | {int(name) for name in paper.columns})
     figure = plots.draw(
         f"Figure 9A · Learning curves, ImageNet, W = 8 · {FROM}",
-        "the configuration with the lowest error after the last epoch, where logs have its "
+        "the configuration with the lowest error after the last epoch, where logs have "
         "its measures",
         [
             [
@@ -160,7 +160,10 @@ def fig_10(
             ]
         ],
         _looks(approaches),
-        ["Figures 10B to 10D are sums of events, which parts.csv has for each run."],
+        [
+            *_lost(spec, "Figure 10A"),
+            "Figures 10B to 10D are sums of events, which parts.csv has for each run.",
+        ],
     )
     return figure, of
 
@@ -182,6 +185,7 @@ def fig_11(
     ]
     ours = Line("logs", list(wide.index), list(wide["udaf"] / wide["ctq"]))
     theirs = Line("paper", [place for place, _ in pairs], [value for _, value in pairs])
+    ticks = sorted({*wide.index} | {place for place, _ in pairs})
     table = of.assign(speed_up=of["workers"].map(wide["udaf"] / wide["ctq"]))
     figure = plots.draw(
         f"Figure 11A · Models of two speeds · {FROM}",
@@ -193,7 +197,7 @@ def fig_11(
                     "workers",
                     "speed-up of CTQ over UDAF",
                     [ours, theirs],
-                    list(wide.index),
+                    ticks,
                 )
             ]
         ],

@@ -41,7 +41,10 @@ USED = (*_RUN, "measure", "value", "unit", "nodes", "covered")
 
 def runs(logs: Logs, spec: ReleaseLogs) -> Iterator[tuple[RunLogs, Use | None]]:
     """Every run, once for each experiment that it was used for; once with none if for none."""
-    for run in logs.runs:
+    order = list(spec.approaches)
+    for run in sorted(
+        logs.runs, key=lambda run: order.index(run.approach.id) if run.approach else -1
+    ):
         approach = run.approach
         uses = list(spec.uses(run.stamp, approach.id)) if approach else []
         if not uses:

@@ -157,8 +157,8 @@ def network_log(samples: Samples, start: datetime = START) -> list[str]:
 def resources(root: Path, nodes: Sequence[str], start: datetime = START) -> None:
     """All four logs of every node: a sample every 10 s, with other values outside of the 100 s.
 
-    A node is 40 % busy with 20 % of its memory, worker1 60 % with 30 %; it receives 1024 kB/s, reads
-    11 MB/s and writes twice that.
+    A node is 40 % busy with 20 % of its memory, worker1 60 % with 30 %; it receives 1024 kB/s,
+    reads 11 MB/s and writes twice that.
     """
     seconds = range(-20, 140, 10)
 
