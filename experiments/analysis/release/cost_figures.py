@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -20,13 +21,13 @@ from experiments.analysis.sheet import Cell, Column
 from experiments.specs.release_logs import COMPONENTS, ReleaseLogs
 
 _NOTHING = "–"
-_NETWORK = "network_GB"
+_NETWORK = "network_TB"
 _USED: Mapping[str, tuple[str, str]] = {
     "gpu_util_pct": ("GPU\n%", "gpu_util_pct"),
     "gpu_ram_pct": ("GPU\nRAM %", "gpu_ram_pct"),
     "cpu_pct": ("CPU\n%", "cpu_pct"),
     "dram_pct": ("DRAM\n%", "dram_pct"),
-    _NETWORK: ("network\nGB", _NETWORK),
+    _NETWORK: ("network\nTB", _NETWORK),
     "disk_read_GB_per_worker": ("disk read\nGB", "disk_read_GB_per_worker"),
     "disk_write_GB_per_worker": ("disk write\nGB", "disk_write_GB_per_worker"),
 }
@@ -125,14 +126,14 @@ def table_6(
         for row in of.to_dict("records"):
             mine = _used_of(used, row)
             rows.append({**row, **mine})
-            theirs = _paper6(paper, row["row"])
+            theirs = {name: _papers(paper, row, column) for name, (_, column) in _USED.items()}
             etl = row["etl_s"]
             cells.append(
                 [
                     Cell(row["title"]),
                     Cell(_hours(etl)),
                     Cell(_hours(row["exec_s"])),
-                    Cell(_number(paper.value(row["row"], "exec_h"))),
+                    Cell(_number(_papers(paper, row, "exec_h"))),
                     *_pairs(mine, theirs),
                 ]
             )
@@ -182,18 +183,14 @@ def table_7(
         last = last[last["epoch"] == last["epoch"].max()]
         best = float(last[ERROR].min()) if not last.empty else math.nan
         rows.append({**row, **mine, "best_error": best})
-        known = paper if row["title"] == row["row"] else None
-        theirs = {
-            name: known.value(row["row"], column) if known else None
-            for name, (_, column) in _USED.items()
-        }
+        theirs = {name: _papers(paper, row, column) for name, (_, column) in _USED.items()}
         cells.append(
             [
                 Cell(row["title"]),
                 Cell(_hours(row["exec_s"])),
-                Cell(_number(known.value(row["row"], "total_h") if known else None)),
+                Cell(_number(_papers(paper, row, "total_h"))),
                 Cell(_number(best)),
-                Cell(_number(known.value(row["row"], "best_error") if known else None)),
+                Cell(_number(_papers(paper, row, "best_error"))),
                 *_pairs(mine, theirs),
             ]
         )
@@ -217,12 +214,18 @@ def table_7(
     return figure, pd.DataFrame(rows)
 
 
-def _paper6(paper: Reference, row: str) -> dict[str, float | None]:
-    """The paper's values of Table 6, whose network is in TB."""
-    terabytes = paper.value(row, "network_TB")
-    return {
-        name: paper.value(row, column) for name, (_, column) in _USED.items() if name != _NETWORK
-    } | {_NETWORK: None if terabytes is None else 1000 * terabytes}
+_SYSTEMS = {"standalone": "cerebro-standalone", "spark": "cerebro-spark"}
+
+
+def _papers(paper: Reference, row: Mapping[Hashable, Any], column: str) -> float | None:
+    """A value of the paper's, if its row is of this approach's system; its network in TB."""
+    of = paper.systems.get(row["row"])
+    if of is not None and of != _SYSTEMS.get(row["approach"]):
+        return None
+    if column == _NETWORK and column not in paper.columns:
+        gigabytes = paper.value(row["row"], "network_GB")
+        return None if gigabytes is None else gigabytes / 1000
+    return paper.value(row["row"], column)
 
 
 def _columns(first: list[tuple[str, str, bool]]) -> list[Column]:
@@ -242,9 +245,15 @@ def _pairs(mine: Mapping[str, float], theirs: Mapping[str, float | None]) -> lis
     ]
 
 
-def _used_of(used: pd.DataFrame, row: Mapping[str, object]) -> dict[str, float]:
+def _used_of(used: pd.DataFrame, row: Mapping[Hashable, Any]) -> dict[str, float]:
+    """The measures of a run, by the names of :data:`_USED`."""
     of = used[(used["run"] == row["run"]) & (used["experiment"] == row["experiment"])]
-    return {str(name): float(value) for name, value in zip(of["measure"], of["value"], strict=True)}
+    found = {
+        str(name): float(value) for name, value in zip(of["measure"], of["value"], strict=True)
+    }
+    if "network_GB" in found:
+        found[_NETWORK] = found.pop("network_GB") / 1000
+    return found
 
 
 def _typed(spec: ReleaseLogs, what: str) -> list[str]:
