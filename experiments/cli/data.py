@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-
+from experiments.cli.bars import bar as shown
 from experiments.datasets import SPLITS, prepare_forms
 from experiments.datasets.downloaded import Downloaded
 from experiments.datasets.formats import FORMS
@@ -65,7 +60,7 @@ def _make(
     source: Downloaded, folder: Path | None, workers: int, options: argparse.Namespace
 ) -> dict[str, Any]:
     start = time.monotonic()
-    with _bar(f"{source.name}: reading raw data", quiet=options.quiet) as bar:
+    with shown(f"{source.name}: reading raw data", quiet=options.quiet) as bar:
         seen = 0
 
         def passed(now: Passed) -> None:
@@ -76,7 +71,7 @@ def _make(
         ingested = source.ingest(folder, passed)
     read = time.monotonic()
     spec = _cut(ingested, options.scale)
-    with _bar(f"{source.name}: {workers} partitions", quiet=options.quiet) as bar:
+    with shown(f"{source.name}: {workers} partitions", quiet=options.quiet) as bar:
         total = spec.train_rows + spec.valid_rows
         folders = prepare_forms(
             spec,
@@ -142,31 +137,3 @@ def _lines(made: dict[str, Any]) -> Iterator[str]:
         yield f"  {form}: {folder}"
     seconds = made["seconds"]
     yield f"  read in {seconds['read']:.1f} s, written in {seconds['write']:.1f} s"
-
-
-@contextmanager
-def _bar(what: str, *, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Shows how far something is: a bar with the time left, elsewhere a line for every tenth.
-
-    Gives a function of how much was done since it was told last, and of how much there is.
-    """
-    console = Console(stderr=True)
-    if quiet:
-        yield lambda done, total: None
-    elif console.is_terminal:
-        columns = TextColumn("{task.description}"), BarColumn()
-        with Bars(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as bars:
-            task = bars.add_task(what, total=None)
-            yield lambda done, total: bars.update(task, advance=done, total=total)
-    else:
-        print(what, file=sys.stderr, flush=True)
-        tenths = done_so_far = 0
-
-        def tell(done: int, total: int) -> None:
-            nonlocal tenths, done_so_far
-            done_so_far += done
-            if 10 * done_so_far // max(1, total) > tenths:
-                tenths = 10 * done_so_far // total
-                print(f"{what}, {10 * tenths} %", file=sys.stderr, flush=True)
-
-        yield tell

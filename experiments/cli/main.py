@@ -88,6 +88,7 @@ def _command(options: argparse.Namespace) -> Callable[[argparse.Namespace], int]
         (options.provision, _provision),
         (options.archive, _archive),
         (options.check_archive, _check_archive),
+        (options.from_release_logs is not None, _from_release_logs),
         (options.readme, _readme),
         (options.verify, _verify),
         (options.compare, _compare),
@@ -303,6 +304,13 @@ def _serve(options: argparse.Namespace) -> int:
 
     _check(options)
     serve(options.scale, options.serve)
+    return 0
+
+
+def _from_release_logs(options: argparse.Namespace) -> int:
+    from experiments.cli.release_logs import from_release_logs
+
+    print(from_release_logs(options.from_release_logs, quiet=options.quiet, as_json=options.json))
     return 0
 
 

@@ -109,6 +109,13 @@ def parser() -> argparse.ArgumentParser:
         metavar=("RUN_A", "RUN_B"),
         help="which verdicts two machines differ in: their verdicts.json or folders of artifacts",
     )
+    what.add_argument(
+        "--from-release-logs",
+        type=Path,
+        metavar="DIR",
+        help="read the raw logs that the original release points to, and rebuild from them the "
+        "figures that they give",
+    )
     what.add_argument("--doctor", action="store_true", help="check this machine")
     what.add_argument(
         "--test",
