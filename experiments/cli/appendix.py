@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,14 @@ import psutil
 from experiments.cli.readme import with_section
 from experiments.errors import UserError
 from experiments.files import write_atomically
-from experiments.paths import APPENDIX, SPECS, TIMES, Artifacts
+from experiments.paths import APPENDIX, TIMES, Artifacts
 from experiments.report.foretold import took
 from experiments.report.words import duration, size
 from experiments.runner import needs
 from experiments.runner.estimate import predict
 from experiments.runner.plan import PlannedRun, RunState, plan
+from experiments.specs import claims
+from experiments.specs.claims import Claim
 from experiments.specs.load import experiments, figures
 
 EXPERIMENTS, CLAIMS = "experiments", "claims"
@@ -38,35 +38,6 @@ COMMAND_MINUTES, FIGURE_MINUTES = 1, 2
 """Of a person: to give an experiment's command, and to look at each figure. Judged, not timed."""
 
 
-@dataclass(frozen=True)
-class ClaimRow:
-    """What the tables need of a claim.
-
-    Attributes
-    ----------
-    id : as the claims are numbered.
-    needs, figures : ids of experiments and figures.
-    """
-
-    id: str
-    title: str
-    place: str
-    needs: Sequence[str] = ()
-    figures: Sequence[str] = ()
-
-
-def claims() -> list[ClaimRow]:
-    """All claims, in order; none where ``specs/claims.toml`` is not there."""
-    path = SPECS / "claims.toml"
-    if not path.exists():
-        return []
-    table = tomllib.loads(path.read_text(encoding="utf-8"))["claims"]
-    return [
-        ClaimRow(key, row["title"], row["place"], row.get("needs", ()), row.get("figures", ()))
-        for key, row in table.items()
-    ]
-
-
 def rewrite(scale: str, runtime: str, page: Path = APPENDIX, times: Path = TIMES) -> list[Path]:
     """Put what this scale takes on this machine into ``times``, and the tables into the page.
 
@@ -76,23 +47,23 @@ def rewrite(scale: str, runtime: str, page: Path = APPENDIX, times: Path = TIMES
     if scale in SCALES:
         known[scale] = measured(scale, runtime)
     write_atomically(times, json.dumps(known, indent=1) + "\n")
-    write_atomically(page, page_text(known, claims(), page))
+    write_atomically(page, page_text(known, _claims(), page))
     return [times, page]
 
 
 def problems(page: Path = APPENDIX, times: Path = TIMES) -> Iterator[str]:
     """What does not fit the specs and ``times``, one line each."""
-    if page.read_text(encoding="utf-8") != page_text(_read(times), claims(), page):
+    if page.read_text(encoding="utf-8") != page_text(_read(times), _claims(), page):
         yield f"{page}: its tables are not what the specs and {times.name} say: give --readme"
 
 
-def page_text(times: Mapping[str, Any], rows: Sequence[ClaimRow], page: Path) -> str:
+def page_text(times: Mapping[str, Any], rows: Sequence[Claim], page: Path) -> str:
     """The page with its tables as they are to be."""
     text = with_section(page, EXPERIMENTS, experiments_table(times, rows))
     return with_section(page, CLAIMS, claims_table(rows), text)
 
 
-def experiments_table(times: Mapping[str, Any], rows: Sequence[ClaimRow]) -> str:
+def experiments_table(times: Mapping[str, Any], rows: Sequence[Claim]) -> str:
     """One line an experiment: figures, claims, a person's minutes, a machine's, and disk."""
     heads = ["experiment", "figures", "claims", "you", *SCALES]
     lines = [_line(heads), _line(["---"] * len(heads))]
@@ -111,7 +82,7 @@ def experiments_table(times: Mapping[str, Any], rows: Sequence[ClaimRow]) -> str
     return "\n".join(lines) + "\n"
 
 
-def claims_table(rows: Sequence[ClaimRow]) -> str:
+def claims_table(rows: Sequence[Claim]) -> str:
     """One line a claim: what it says, where the paper makes it, what decides it here."""
     heads = ["claim", "in a few words", "in the paper", "experiments", "figures"]
     lines = [_line(heads), _line(["---"] * len(heads))]
@@ -159,6 +130,10 @@ def _takes(told: Mapping[str, Any] | None) -> str:
     time = "time not known yet" if told["seconds"] is None else duration(told["seconds"])
     predicted = ", predicted" if told["source"] == "predicted" and told["seconds"] else ""
     return f"{time}, {size(told['bytes'])} ({told['runs']} runs{predicted})"
+
+
+def _claims() -> Sequence[Claim]:
+    return list(claims.load().claims.values())
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,4 +1,7 @@
-"""The report's page at the end of a command: made from what there is, and never in the way."""
+"""What is made of runs and figures at the end of a command: verdicts, the page, the crate.
+
+Runs and figures are safe by then, so nothing that goes wrong here keeps them from being shown.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,49 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from experiments.cli import verify
+from experiments.cli.crating import write_crate
 from experiments.errors import ReproduceError
+from experiments.paths import Artifacts
 from experiments.report import page
 from experiments.runner.plan import PlannedRun
 
 
+def conclude(runs: Sequence[PlannedRun], scale: str, failed: list[str]) -> list[str]:
+    """Judge the claims on the finished ones of these runs.
+
+    Parameters
+    ----------
+    failed : takes what went wrong.
+
+    Returns
+    -------
+    Lines for the user.
+    """
+    folders = [run.folder.root for run in runs if run.folder.result.exists()]
+    try:
+        return [verify.summary(verify.judge(folders, scale)), str(Artifacts().verdicts)]
+    except ReproduceError as error:
+        failed.append(f"claims: {error}")
+        return []
+
+
+def describe(failed: list[str]) -> list[str]:
+    """Write the research-object crate of all that is there; lines for the user.
+
+    Parameters
+    ----------
+    failed : takes what went wrong.
+    """
+    try:
+        return [write_crate()]
+    except ReproduceError as error:
+        failed.append(str(error))
+        return []
+
+
 def write_page(runs: Sequence[PlannedRun], scale: str) -> str | None:
     """Write the page of a scale; its path, or None where that failed, which stderr tells.
-
-    Runs and figures are safe by then, so whatever goes wrong here is told and not raised.
 
     Parameters
     ----------

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 
 from experiments.cli import reporting, serving, upfront
-from experiments.cli.crating import write_crate
 from experiments.cli.predicting import write_predicted, write_taken
 from experiments.cli.progress import Progress
 from experiments.errors import DataError, ReproduceError, UserError
@@ -31,14 +30,16 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
         except ReproduceError:
             reporting.write_page(runs, options.scale)
             raise
-    page = reporting.write_page(runs, options.scale)
-    crate = write_crate() if options.all else None
+        told = reporting.conclude(runs, options.scale, failed) if options.all else []
+        page = reporting.write_page(runs, options.scale)
+        if options.all:
+            told += reporting.describe(failed)
     if options.json:
         print(json.dumps({"runs": names, "figures": made, "page": page}, indent=1))
     else:
         for paths in made:
             print("\n".join(paths))
-        for line in (crate, page):
+        for line in (*told, page):
             if line:
                 print(line)
     if failed:

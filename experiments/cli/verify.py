@@ -61,19 +61,30 @@ def verify(plan: Plan, options: argparse.Namespace) -> int:
     ReproduceError
         It could not judge, for example because a journal is damaged.
     """
-    from experiments.report import verdicts
-
-    claims = specs.load()
-    try:
-        judged = verdicts.of_folders(_finished(plan, claims.needs), options.scale, claims)
-    except DataError as error:
-        raise ReproduceError(f"no verdicts: {error}") from None
-    verdicts.write(Artifacts().verdicts, judged)
+    judged = judge(_finished(plan, specs.load().needs), options.scale)
     if options.json:
         print(json.dumps(judged.to_json(), indent=1))
     else:
         _show(judged)
     return int(options.strict and judged.counts[Outcome.CONTRADICTED] > 0)
+
+
+def judge(folders: Sequence[Path], scale: str) -> Judgement:
+    """Judge every claim on finished runs, and write down what became of it.
+
+    Raises
+    ------
+    ReproduceError
+        It could not judge, for example because a journal is damaged.
+    """
+    from experiments.report import verdicts
+
+    try:
+        judged = verdicts.of_folders(folders, scale)
+    except DataError as error:
+        raise ReproduceError(f"no verdicts: {error}") from None
+    verdicts.write(Artifacts().verdicts, judged)
+    return judged
 
 
 def _finished(plan: Plan, names: Sequence[str]) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from experiments import __version__
+from experiments.errors import DataError
 from experiments.paths import Artifacts
-from experiments.report import figures_seen, gantts, run_folders
+from experiments.report import figures_seen, foretold, gantts, run_folders, verdicts
 from experiments.report.figures_seen import FigureSeen
+from experiments.report.foretold import Foretold, Total
 from experiments.report.gantts import Gantt
 from experiments.report.run_folders import RunSeen
 from experiments.report.substitutions import Substitution, substitutions
@@ -41,40 +42,16 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Timed:
-    """A run's predicted seconds and those it took; None while it is not finished."""
-
-    run: str
-    predicted: float
-    real: float | None
-
-
-@dataclass(frozen=True)
 class Prediction:
-    """What the plan expected; in ``fault`` why there is nothing to compare."""
+    """What the plan expected of this scale's runs; in ``fault`` why there is nothing to compare."""
 
-    made: str = ""
-    runs: tuple[Timed, ...] = ()
+    runs: tuple[Foretold, ...] = ()
     fault: str = ""
 
     @property
-    def finished(self) -> tuple[Timed, ...]:
-        return tuple(run for run in self.runs if run.real is not None)
-
-    @property
-    def predicted_seconds(self) -> float:
+    def total(self) -> Total:
         """Of the finished runs."""
-        return sum(run.predicted for run in self.finished)
-
-    @property
-    def real_seconds(self) -> float:
-        return sum(run.real or 0.0 for run in self.finished)
-
-    @property
-    def deviation(self) -> float | None:
-        """How far the prediction is from what they took, as a part of that; None without any."""
-        real = self.real_seconds
-        return self.predicted_seconds / real - 1 if real else None
+        return foretold.total(self.runs)
 
 
 @dataclass(frozen=True)
@@ -150,7 +127,7 @@ def gather(scale: str, artifacts: Artifacts, waiting: Mapping[str, str]) -> Page
         substitutions=substitutions(),
         not_run=_not_run(runs, waiting),
         left_out=tuple(each for name in experiments() for each in left_out(name, scale)),
-        prediction=prediction(artifacts.predicted, scale, runs),
+        prediction=prediction(artifacts, runs),
         by_kind=Counter(run.evidence for run in done),
         superseded=superseded,
     )
@@ -161,48 +138,20 @@ def judged(path: Path) -> Judged:
     if not path.exists():
         return Judged(fault="No claim has been judged yet")
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        verdicts = tuple(map(_verdict, said["verdicts"]))
-        return Judged(str(said["scale"]), str(said["made"]), verdicts)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Judged(fault=f"{path.name} is damaged ({error!r})")
+        found = verdicts.read(path)
+    except DataError as error:
+        return Judged(fault=str(error))
+    return Judged(found.scale, found.made, found.verdicts)
 
 
-def prediction(path: Path, scale: str, runs: Sequence[RunSeen]) -> Prediction:
-    """What the plan expected of each run, beside what it took."""
-    if not path.exists():
-        return Prediction(fault="No prediction was made before these runs")
-    real = {run.name: run.seconds for run in runs}
+def prediction(artifacts: Artifacts, runs: Sequence[RunSeen]) -> Prediction:
+    """What the plan expected of each of these runs, beside what it took."""
+    names = {run.name for run in runs}
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        if said["scale"] != scale:
-            return Prediction(fault=f"The last prediction was for scale {said['scale']}")
-        expected = {str(name): float(row["seconds"]) for name, row in said["runs"].items()}
-        made = str(said["made"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return Prediction(fault=f"{path.name} is damaged ({error!r})")
-    return Prediction(made, tuple(Timed(name, s, real.get(name)) for name, s in expected.items()))
-
-
-def _verdict(row: Mapping[str, Any]) -> Verdict:
-    paper = row.get("paper_outcome")
-    return Verdict(
-        claim=str(row["claim"]),
-        title=str(row["title"]),
-        words=str(row["words"]),
-        place=str(row["place"]),
-        outcome=Outcome(row["outcome"]),
-        reason=str(row["reason"]),
-        paper=str(row.get("paper", "")),
-        ours=str(row.get("ours", "")),
-        paper_outcome=None if paper is None else Outcome(paper),
-        evidence=tuple(map(str, row.get("evidence", ()))),
-        protocols={str(k): Outcome(v) for k, v in row.get("protocols", {}).items()},
-        needs=tuple(map(str, row.get("needs", ()))),
-        figures=tuple(map(str, row.get("figures", ()))),
-        runs=tuple(map(str, row.get("runs", ()))),
-        numbers=dict(row.get("numbers", {})),
-    )
+        found = tuple(row for row in foretold.foretold(artifacts) if row.run in names)
+    except DataError as error:
+        return Prediction(fault=str(error))
+    return Prediction(found, "" if found else "No prediction was made before these runs")
 
 
 def _not_run(runs: Sequence[RunSeen], waiting: Mapping[str, str]) -> tuple[NotRun, ...]:
