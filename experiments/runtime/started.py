@@ -25,6 +25,8 @@ from experiments.specs.topology import (
 )
 
 START_SECONDS = 60.0
+"""So long roles that start may say nothing; a crowded machine takes its time over them."""
+LONGEST_START_SECONDS = 300.0
 GRACE_SECONDS = 5.0
 LOG_LINES = 10
 USER_ERROR_STATUS = 2
@@ -103,7 +105,7 @@ class StartedRole(ABC):
     def late(self, seconds: float, awaited: object) -> ServerDied:
         """The error for a role that runs but does not serve."""
         return ServerDied(
-            f"{self.title} does not serve after {seconds:g} s of waiting for {awaited}; "
+            f"{self.title} does not serve after {seconds:.0f} s of waiting for {awaited}; "
             + self._log_end()
         )
 
@@ -144,9 +146,11 @@ class StartedRole(ABC):
 def wait_until_ready(processes: Iterable[StartedRole], others: Iterable[StartedRole]) -> None:
     """Return when all processes serve.
 
-    Others may be what the processes wait for: if one ends, there is nothing to wait for.
+    Whoever still logs is still starting. Others may be what the processes wait for: if one ends,
+    there is nothing to wait for.
     """
-    deadline = time.monotonic() + START_SECONDS
+    begun = heard = time.monotonic()
+    said = 0
     pending = [(process, wait) for process in processes for wait in WAITS[process.role]]
     while pending:
         still = []
@@ -159,9 +163,13 @@ def wait_until_ready(processes: Iterable[StartedRole], others: Iterable[StartedR
             if not other.running():
                 raise other.death()
         pending = still
-        if pending and time.monotonic() > deadline:
+        now, before = time.monotonic(), said
+        said = sum(process.log.stat().st_size for process, _ in pending)
+        if said != before:
+            heard = now
+        if pending and (now - heard > START_SECONDS or now - begun > LONGEST_START_SECONDS):
             process, wait = pending[0]
-            raise process.late(START_SECONDS, wait)
+            raise process.late(now - begun, wait)
         time.sleep(_LOOK_SECONDS)
 
 
