@@ -55,7 +55,7 @@ def test_who_still_logs_is_waited_for(tmp_path: Path) -> None:
 
 
 def test_who_is_silent_is_not(tmp_path: Path) -> None:
-    with pytest.raises(ServerDied, match="does not serve after 120 s of waiting for '.*' in its"):
+    with pytest.raises(ServerDied, match=r"does not serve after 120 s of waiting for '.*' in its"):
         started.wait_until_ready([Starting(tmp_path / "log", serves=100, says=2)], [])
 
 
