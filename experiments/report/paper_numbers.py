@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from experiments.analysis import tidy
 from experiments.analysis.reference import Reference
 from experiments.report.quantities import Found, Point, Unavailable, Value
-from experiments.specs.claims import LEAST, MOST, Quantity, Stated
+from experiments.specs.claim import LEAST, MOST, Quantity, Stated
 from experiments.specs.load import approaches
 
 _TABLES: Mapping[str, str] = {

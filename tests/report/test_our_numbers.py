@@ -14,7 +14,7 @@ from experiments.mop import theory
 from experiments.report.our_numbers import OurNumbers
 from experiments.report.quantities import Found, Unavailable, Value
 from experiments.report.verdict import Outcome
-from experiments.specs.claims import LEAST, MOST, Quantity
+from experiments.specs.claim import LEAST, MOST, Quantity
 from experiments.specs.emulation import EMULATED
 from experiments.telemetry.journal import Event
 from tests.analysis import scheduled_runs
