@@ -90,8 +90,7 @@ class OurNumbers:
             {run.spec.workers for run in self._runs.get((quantity.experiment, name), ())}
             for name in names
         ]
-        common = sorted(set.intersection(*counts))
-        return tuple(common[1:] if quantity.measure in _SCALED else common)
+        return tuple(sorted(set.intersection(*counts)))
 
     def _architectures(self, quantity: Quantity) -> tuple[Point, ...]:
         """In the order of the sizes of their states."""
@@ -180,7 +179,7 @@ class OurNumbers:
         assert isinstance(few, list)
         assert isinstance(many, list)
         least, most = few[0].spec.workers, many[0].spec.workers
-        if least == most:
+        if least == most and len(self.points(quantity, "workers")) < 2:
             reason = f"{quantity.experiment} was run with {least} workers only"
             return Unavailable(reason, Outcome.NOT_RUN, pending=True)
         base = self._spent(few, quantity.measure)
