@@ -12,8 +12,9 @@ from experiments.report import statistics
 from experiments.report.quantities import Unavailable, Value
 from experiments.report.relations import Compared, State
 from experiments.report.verdict import Outcome
-from experiments.specs.claims import Claim, Part, Quantity
+from experiments.specs.claim import Claim, Part, Quantity
 from experiments.specs.load import SCALES, approaches
+from experiments.telemetry import journal
 
 _NAMED = ("approach", "experiment", "workers", "architecture", "panel", "measure")
 _STATES: Mapping[State, str] = {
@@ -195,8 +196,15 @@ def as_json(compared: Compared) -> dict[str, Any]:
         "origin": compared.part.origin,
         "quantities": [_quantity(quantity, value) for quantity, value in compared.values],
         "lacking": [each.reason for each in compared.lacking],
-        **compared.numbers,
+        **{name: _finite(value) for name, value in compared.numbers.items()},
     }
+
+
+def _finite(value: Any) -> Any:
+    """Numbers as JSON has them: what is not finite as text."""
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return journal.number(value) if isinstance(value, float) else value
 
 
 def _quantity(quantity: Quantity, value: Value) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from experiments.mop.release_simulation import FIGURE_16, another
 from experiments.report.quantities import Found, Point, Unavailable, Value
 from experiments.report.run_measures import unit_seconds
 from experiments.specs import loc as lists
-from experiments.specs.claims import LEAST, MOST, Quantity
+from experiments.specs.claim import LEAST, MOST, Quantity
 from experiments.specs.load import approaches
 
 MEASURES = ("simulated_speed_up", "simulated_bound")

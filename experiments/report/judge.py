@@ -28,7 +28,7 @@ from experiments.report.quantities import Source, Unavailable
 from experiments.report.relations import Compared, State, compare
 from experiments.report.run_measures import Measured
 from experiments.report.verdict import Outcome, Verdict
-from experiments.specs.claims import Claim, Claims
+from experiments.specs.claim import Claim, Claims
 
 EQUAL = "equal"
 JUDGED = (EQUAL, "own-feedback", "paper")

@@ -19,7 +19,7 @@ from experiments.report.quantities import (
 )
 from experiments.report.run_measures import Measured
 from experiments.report.verdict import Outcome
-from experiments.specs.claims import LEAST, MOST, Quantity
+from experiments.specs.claim import LEAST, MOST, Quantity
 from experiments.specs.load import approaches, axes, left_out
 from experiments.specs.model import RunSpec
 
@@ -90,8 +90,7 @@ class OurNumbers:
             {run.spec.workers for run in self._runs.get((quantity.experiment, name), ())}
             for name in names
         ]
-        common = sorted(set.intersection(*counts))
-        return tuple(common[1:] if quantity.measure in _SCALED else common)
+        return tuple(sorted(set.intersection(*counts)))
 
     def _architectures(self, quantity: Quantity) -> tuple[Point, ...]:
         """In the order of the sizes of their states."""
@@ -142,6 +141,13 @@ class OurNumbers:
             self._measured[key] = of(run)
         return self._measured[key]
 
+    def _component(self, run: Run, name: str) -> Measured:
+        """One of the measures that are found together, once for all of them."""
+        if (run.name, name) not in self._measured:
+            found = run_measures.components(run)
+            self._measured |= {(run.name, each): value for each, value in found.items()}
+        return self._measured[run.name, name]
+
     def _value(self, runs: Sequence[Run], numbers: Sequence[Measured], unit: str) -> Found:
         samples = []
         for run, number in zip(runs, numbers, strict=True):
@@ -157,6 +163,9 @@ class OurNumbers:
         if quantity.measure in RESOURCES:
             unit = RESOURCES[quantity.measure]
             return self._each(quantity, lambda run: resources(run, quantity.measure), unit)
+        if quantity.measure in run_measures.COMPONENTS:
+            unit = "" if quantity.measure.endswith("_share") else "s"
+            return self._each(quantity, lambda run: self._component(run, quantity.measure), unit)
         measure = run_measures.MEASURES[quantity.measure]
         return self._each(quantity, measure.of, measure.unit)
 
@@ -170,7 +179,7 @@ class OurNumbers:
         assert isinstance(few, list)
         assert isinstance(many, list)
         least, most = few[0].spec.workers, many[0].spec.workers
-        if least == most:
+        if least == most and len(self.points(quantity, "workers")) < 2:
             reason = f"{quantity.experiment} was run with {least} workers only"
             return Unavailable(reason, Outcome.NOT_RUN, pending=True)
         base = self._spent(few, quantity.measure)
@@ -185,16 +194,13 @@ class OurNumbers:
 
     def _spent(self, runs: Sequence[Run], measure: str) -> float:
         """Seconds of the epochs, or of all workers in some components; mean over the runs."""
-        parts = _SCALED.get(measure)
-        if parts is None:
-            return sum(self._number(run, "execution") for run in runs) / len(runs)
-        each = [self._number(run, name) * run.spec.workers for run in runs for name in parts]
-        return sum(each) / len(runs)
-
-    def _number(self, run: Run, measure: str) -> float:
-        found = self._known(run, measure, run_measures.MEASURES[measure].of)
-        assert not isinstance(found, Unavailable)
-        return found
+        if measure not in _SCALED:
+            return sum(map(durations.execution, runs)) / len(runs)
+        total = 0.0
+        for run in runs:
+            found = [self._component(run, name) for name in _SCALED[measure]]
+            total += sum(each for each in found if isinstance(each, float)) * run.spec.workers
+        return total / len(runs)
 
     def _asynchronous(self, quantity: Quantity) -> Found:
         both = [self._of(replace(quantity, approach=name)) for name in (SLOWER, FASTER)]

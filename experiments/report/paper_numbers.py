@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from experiments.analysis import tidy
 from experiments.analysis.reference import Reference
 from experiments.report.quantities import Found, Point, Unavailable, Value
-from experiments.specs.claims import LEAST, MOST, Quantity, Stated
+from experiments.specs.claim import LEAST, MOST, Quantity, Stated
 from experiments.specs.load import approaches
 
 _TABLES: Mapping[str, str] = {
@@ -74,8 +74,7 @@ class PaperNumbers:
             return tuple(_SIZES)
         figure, row = self._line(quantity)
         values = zip(figure.columns, figure.rows.get(row, ()), strict=False)
-        counts = [int(column) for column, value in values if value is not None]
-        return tuple(counts[1:] if quantity.measure.endswith("_scaled") else counts)
+        return tuple(int(column) for column, value in values if value is not None)
 
     def _row(self, quantity: Quantity, figure: str) -> str:
         known = approaches()

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from experiments.analysis.runs import Run
 from experiments.report.verdict import Outcome
-from experiments.specs.claims import MEASURES as CLAIMED
-from experiments.specs.claims import Quantity
+from experiments.specs.claim import MEASURES as CLAIMED
+from experiments.specs.claim import Quantity
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from experiments.report.quantities import (
     unavailable,
 )
 from experiments.report.verdict import Outcome
-from experiments.specs.claims import Part, Quantity
+from experiments.specs.claim import Part, Quantity
 
 
 class State(enum.IntEnum):

@@ -24,24 +24,20 @@ class Measure:
     unit: str = ""
 
 
-def _component(name: str) -> Callable[[Run], Measured]:
-    def of(run: Run) -> Measured:
-        parts = tidy.components(run).set_index("component")["seconds"]
-        return float(parts.sum() if name == "epoch_parts" else parts[name])
-
-    return of
-
-
-def _share(name: str) -> Callable[[Run], Measured]:
-    def of(run: Run) -> Measured:
-        parts = tidy.components(run).set_index("component")["share"]
-        return _finite(float(parts[name]), "the journal has no time of any component")
-
-    return of
+def components(run: Run) -> dict[str, Measured]:
+    """Every measure of :data:`COMPONENTS`."""
+    table = tidy.components(run).set_index("component")
+    found: dict[str, Measured] = {"epoch_parts": float(table["seconds"].sum())}
+    for name in tidy.COMPONENTS:
+        found[name] = float(table["seconds"][name])
+        share = float(table["share"][name])
+        nothing = Unavailable(f"the journal of {run.name} has no time of any component")
+        found[f"{name}_share"] = share if math.isfinite(share) else nothing
+    return found
 
 
-def _finite(value: float, reason: str) -> Measured:
-    return value if math.isfinite(value) else Unavailable(reason)
+COMPONENTS = ("epoch_parts", *tidy.COMPONENTS, *(f"{name}_share" for name in tidy.COMPONENTS))
+"""Measures that are found together."""
 
 
 _LEARNED_NOTHING = Unavailable(
@@ -189,8 +185,6 @@ MEASURES: Mapping[str, Measure] = {
     "etl": Measure(durations.etl, "s"),
     "end_to_end": Measure(lambda run: durations.etl(run) + durations.execution(run), "s"),
     "epoch": Measure(lambda run: durations.execution(run) / run.spec.epochs, "s"),
-    **{name: Measure(_component(name), "s") for name in (*tidy.COMPONENTS, "epoch_parts")},
-    **{f"{name}_share": Measure(_share(name)) for name in tidy.COMPONENTS},
     "final_error": Measure(final_error),
     "final_top1_error": Measure(lambda run: final_error(run, "top1_error")),
     "search_seconds": Measure(search_seconds, "s"),
@@ -200,4 +194,4 @@ MEASURES: Mapping[str, Measure] = {
     "moved_over_formula": Measure(moved_over_formula),
     "copies_held": Measure(copies_held),
 }
-"""Measures that one run has by itself."""
+"""Measures that one run has by itself, beside :data:`COMPONENTS`."""

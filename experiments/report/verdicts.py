@@ -17,6 +17,7 @@ from experiments.paths import RunFolder
 from experiments.report.judge import judge
 from experiments.report.verdict import Outcome, Verdict
 from experiments.specs import claims as specs
+from experiments.specs.claim import Claims
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,7 @@ class Judgement:
         }
 
 
-def of_folders(
-    folders: Sequence[Path], scale: str, claims: specs.Claims | None = None
-) -> Judgement:
+def of_folders(folders: Sequence[Path], scale: str, claims: Claims | None = None) -> Judgement:
     """Every claim judged on the finished runs in some folders, each read once.
 
     Raises

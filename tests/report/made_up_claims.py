@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from experiments.report import drawn
 from experiments.report.quantities import Found, Point, Unavailable, Value
-from experiments.specs.claims import Part, Quantity
+from experiments.specs.claim import Part, Quantity
 
 Make = Callable[[Quantity], Found]
 

@@ -10,7 +10,7 @@ import pytest
 from experiments.report.quantities import Found, Unavailable
 from experiments.report.relations import Compared, State, compare
 from experiments.report.verdict import Outcome
-from experiments.specs.claims import Part, Quantity
+from experiments.specs.claim import Part, Quantity
 from tests.report.made_up_claims import Numbers, value
 
 A, B, C = (Quantity("execution", "e2e-imagenet", name) for name in ("ctq", "udaf", "ma"))

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.errors import SpecError
 from experiments.specs import claims
+from experiments.specs.claim import Claims, Quantity
 
 GOOD = """
 [stand_ins]
@@ -39,7 +40,7 @@ origin = "runs"
 """
 
 
-def load(folder: Path, text: str) -> claims.Claims:
+def load(folder: Path, text: str) -> Claims:
     path = folder / "claims.toml"
     path.write_text(text)
     return claims.load(path)
@@ -53,7 +54,7 @@ def test_a_part_has_a_case_for_each_combination(tmp_path: Path) -> None:
         {"experiment": "e2e-criteo"},
     ]
     first, second = claim.parts[0].groups["terms"]
-    assert first == (claims.Quantity("execution", "e2e-imagenet", "ctq"),)
+    assert first == (Quantity("execution", "e2e-imagenet", "ctq"),)
     assert [each.approach for each in second] == ["udaf", "spark"]
     assert claim.parts[0].origin == "spread of runs"
     assert (claim.combine, claim.scales) == ("each", ("smoke", "laptop", "paper"))
