@@ -25,7 +25,7 @@ from experiments.runner import needs
 from experiments.runner.estimate import predict
 from experiments.runner.plan import PlannedRun, RunState, plan
 from experiments.specs import claims
-from experiments.specs.claims import Claim
+from experiments.specs.claim import Claim
 from experiments.specs.load import experiments, figures
 
 EXPERIMENTS, CLAIMS = "experiments", "claims"

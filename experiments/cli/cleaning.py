@@ -24,8 +24,8 @@ def clean(*, everything: bool, ask: bool) -> int:
     artifacts = Artifacts()
     folders = [artifacts.runs, here.clusters, here.stores]
     if everything:
-        folders += [artifacts.root / "figures", artifacts.root / "notebooks", artifacts.report]
-        folders += [here.datasets]
+        folders += [artifacts.root / "figures", artifacts.root / "notebooks", here.datasets]
+        folders += [artifacts.report, artifacts.provenance]
         folders += [here.ingested, here.generated]
         folders += [here.servers, here.code, here.environments, here.compiled]
         folders += [here.wheels, here.images]
@@ -56,6 +56,7 @@ def clean(*, everything: bool, ask: bool) -> int:
             images.remove(client, name)
     for folder in folders:
         _remove(folder)
+    artifacts.crate.unlink(missing_ok=True)  # it describes what is gone
     return 0
 
 

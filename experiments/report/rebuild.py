@@ -11,7 +11,7 @@ from pathlib import Path
 
 from experiments.analysis import notebooks
 from experiments.errors import ReproduceError
-from experiments.paths import ARTIFACTS_VARIABLE, Artifacts
+from experiments.paths import ARTIFACTS_VARIABLE, NOTEBOOKS, Artifacts
 from experiments.report import crate_files
 
 
@@ -29,13 +29,13 @@ class Rebuilt:
     problem: str | None
 
 
-def rebuild(crate: Path, folder: Path) -> Iterator[Rebuilt]:
+def rebuild(crate: Path, folder: Path, notebooks_at: Path = NOTEBOOKS) -> Iterator[Rebuilt]:
     """Draw every figure of an unpacked crate into ``folder``, by its notebook, and compare."""
     old, new = Artifacts(crate), Artifacts(folder)
     with _artifacts_at(crate):
         for scale, files, names in crate_files.built(old):
             runs = tuple(old.run(name).root for name in names)
-            parameters = notebooks.Parameters(scale, runs, new)
+            parameters = notebooks.Parameters(scale, runs, new, notebooks_at)
             try:
                 drawn = notebooks.build(files.figure_id, parameters)
             except ReproduceError as error:

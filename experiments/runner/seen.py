@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import json
 import math
 import os
@@ -248,7 +249,7 @@ def _from_journal(
 
 def _with_stops(runs: list[Seen]) -> Iterator[Seen]:
     """Every run with what passed until the next one, where that came at once."""
-    for run, later in zip(runs, [*runs[1:], None], strict=True):
+    for run, later in itertools.zip_longest(runs, runs[1:]):
         between = later.began - run.ended if later else math.inf
         if 0 <= between < MOST_BETWEEN:
             yield replace(run, parts={**run.parts, "stop": between})
