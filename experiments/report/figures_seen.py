@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -64,7 +66,8 @@ def seen(scale: str, runs: Mapping[str, RunSeen], artifacts: Artifacts) -> tuple
     ----------
     runs : run folders by name.
     """
-    return tuple(_seen(row, scale, runs, artifacts) for row in figures().values())
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # pictures take most of the time
+        return tuple(pool.map(lambda row: _seen(row, scale, runs, artifacts), figures().values()))
 
 
 def link(text: str, path: Path, artifacts: Artifacts) -> Link:

@@ -44,7 +44,7 @@ def embed(path: Path) -> Picture:
                 factor = min(1.0, WIDTH / wide)
                 wide, tall = round(wide * factor), round(tall * factor)
                 smaller = picture.convert("RGB").resize((wide, tall), Image.Resampling.BOX)
-                data = _png(smaller.quantize(_COLOURS))
+                data = _png(smaller.quantize(_COLOURS, method=Image.Quantize.FASTOCTREE))
     except (OSError, ValueError, UnidentifiedImageError) as error:
         raise DataError(f"{path}: not a figure's picture ({error})") from None
     return Picture(f"data:image/png;base64,{base64.b64encode(data).decode()}", wide, tall)

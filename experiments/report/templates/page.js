@@ -122,10 +122,10 @@
     }, { passive: false });
   });
 
-  // Printed pages show everything.
+  // Printed pages show every number; bars only where they were opened.
   let closed = [];
   addEventListener("beforeprint", () => {
-    closed = all("details:not([open])");
+    closed = all("details:not([open]):not(.charts)");
     closed.forEach((each) => { each.open = true; });
   });
   addEventListener("afterprint", () => closed.forEach((each) => { each.open = false; }));
