@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from experiments.cli import appendix
-from experiments.cli.appendix import ClaimRow
 from experiments.paths import APPENDIX, TIMES, Artifacts
 from experiments.runner.plan import plan
+from experiments.specs import claims
 from experiments.specs.load import experiments
 from tests.runner.timed_runs import Machine, spec_of
 
@@ -78,9 +79,10 @@ def test_finished_runs_count_as_they_took(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_claims_stand_with_their_experiments() -> None:
+    one = claims.load().claims["1"]
     rows = [
-        ClaimRow("1", "DA is fastest", "Table 6", ("e2e-imagenet", "e2e-criteo"), ("table6",)),
-        ClaimRow("2", "governance", "Section 4"),
+        replace(one, title="DA is fastest", place="Table 6", needs=("e2e-imagenet", "e2e-criteo")),
+        replace(one, id="2", title="governance", place="Section 4", needs=(), figures=()),
     ]
     table = appendix.experiments_table({}, rows).splitlines()
     (line,) = (each for each in table if each.startswith("| `e2e-criteo` |"))
@@ -91,15 +93,3 @@ def test_claims_stand_with_their_experiments() -> None:
         "| 1 | DA is fastest | Table 6 | `e2e-imagenet`, `e2e-criteo` | `table6` |",
         "| 2 | governance | Section 4 | none | none |",
     ]
-
-
-def test_claims_are_read_where_there_are_some(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(appendix, "SPECS", tmp_path)
-    assert appendix.claims() == []
-    (tmp_path / "claims.toml").write_text(
-        '[claims.1]\ntitle = "t"\nplace = "p"\nneeds = ["search"]\n[claims.2]\n'
-        'title = "u"\nplace = "q"\n'
-    )
-    assert appendix.claims() == [ClaimRow("1", "t", "p", ["search"], ()), ClaimRow("2", "u", "q")]

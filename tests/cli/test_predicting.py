@@ -10,9 +10,9 @@ import pytest
 from experiments.cli import reproduce
 from experiments.cli.main import main
 from experiments.cli.predicting import write_predicted, write_taken
-from experiments.cli.progress import size
 from experiments.errors import DataError
 from experiments.paths import Artifacts, RunFolder
+from experiments.report.words import size
 from experiments.runner.plan import PlannedRun, plan
 from tests.runner.timed_runs import BEGAN, Machine, spec_of
 
@@ -80,10 +80,10 @@ def test_the_prediction_is_there_before_the_first_run(
         run.folder.root.mkdir(parents=True, exist_ok=True)
         run.folder.result.write_text(json.dumps({"seconds": {}}))
 
-    monkeypatch.setattr("experiments.runner.execute.execute", execute)
+    monkeypatch.setattr(reproduce, "execute", execute)
     monkeypatch.setattr("experiments.cli.upfront.check", lambda *_: [])
     monkeypatch.setattr("experiments.cli.upfront.make", lambda *_, **__: None)
-    monkeypatch.setattr(reproduce.pacing, "warning", lambda _: None)
+    monkeypatch.setattr("experiments.runner.pacing.warning", lambda _: None)
     command = ["--experiment", "breakdown", "--scale", "smoke", "--workers", "2", "--quiet"]
     monkeypatch.setattr("experiments.cli.main._wanted", lambda _: (["breakdown"], []))
     assert main(command) == 0
