@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.cli import crating
 from experiments.cli.main import main
 from experiments.paths import Artifacts
 from experiments.report import archive, crate, rebuild
