@@ -142,10 +142,17 @@ class OurNumbers:
         return self._measured[key]
 
     def _component(self, run: Run, name: str) -> Measured:
+        return self._together(run, name, run_measures.components)
+
+    def _resource(self, run: Run, name: str) -> Measured:
+        return self._together(run, name, resources)
+
+    def _together(
+        self, run: Run, name: str, find: Callable[[Run], Mapping[str, Measured]]
+    ) -> Measured:
         """One of the measures that are found together, once for all of them."""
         if (run.name, name) not in self._measured:
-            found = run_measures.components(run)
-            self._measured |= {(run.name, each): value for each, value in found.items()}
+            self._measured |= {(run.name, each): value for each, value in find(run).items()}
         return self._measured[run.name, name]
 
     def _value(self, runs: Sequence[Run], numbers: Sequence[Measured], unit: str) -> Found:
@@ -162,7 +169,7 @@ class OurNumbers:
     def _plain(self, quantity: Quantity) -> Found:
         if quantity.measure in RESOURCES:
             unit = RESOURCES[quantity.measure]
-            return self._each(quantity, lambda run: resources(run, quantity.measure), unit)
+            return self._each(quantity, lambda run: self._resource(run, quantity.measure), unit)
         if quantity.measure in run_measures.COMPONENTS:
             unit = "" if quantity.measure.endswith("_share") else "s"
             return self._each(quantity, lambda run: self._component(run, quantity.measure), unit)

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from experiments.analysis.resources import resources as sampled_resources
 from experiments.analysis.runs import Run
+from experiments.analysis.samples import NOT_RECORDED
 from experiments.report.verdict import Outcome
 from experiments.specs.claim import MEASURES as CLAIMED
 from experiments.specs.claim import Quantity
@@ -75,19 +77,30 @@ RESOURCES: Mapping[str, str] = {
 }
 """Measures that samples of a machine's resources answer, with their units."""
 
-_OF_GPUS = ("gpu_util_pct", "gpu_ram_pct", "cpu_beside_gpu_pct")
+BESIDE_GPU = "cpu_beside_gpu_pct"
+_OF_GPUS = ("gpu_util_pct", "gpu_ram_pct", BESIDE_GPU)
 
 
-def resources(run: Run, measure: str) -> float | Unavailable:
-    """A measure of :data:`RESOURCES` of a run, its ETL left out as in the paper.
-
-    This is the one place where samples of a run's resources come in. Runs have none yet: whatever
-    needs them says so by name.
-    """
-    if measure in _OF_GPUS and not any("CPU" not in name for name in devices(run)):
-        where = ", ".join(sorted(devices(run))) or "what the journal does not name"
-        return Unavailable(f"no GPU: the units of {run.spec.experiment} were trained on {where}")
-    return Unavailable(f"its runs have no samples of resources, which {CLAIMED[measure]} needs")
+def resources(run: Run) -> Mapping[str, float | Unavailable]:
+    """Every measure of :data:`RESOURCES` of a run, its ETL left out as in the paper."""
+    trained_on = devices(run)
+    without = not any("CPU" not in name for name in trained_on)
+    where = ", ".join(sorted(trained_on)) or "what the journal does not name"
+    sampled = sampled_resources(run)
+    found: dict[str, float | Unavailable] = {}
+    for measure in RESOURCES:
+        value = sampled["cpu_pct" if measure == BESIDE_GPU else measure]
+        if measure in _OF_GPUS and without:
+            reason = f"no GPU: the units of {run.spec.experiment} were trained on {where}"
+            found[measure] = Unavailable(reason)
+        elif value.reason == NOT_RECORDED:
+            reason = f"{run.name} has no samples of resources: run it again with --fresh"
+            found[measure] = Unavailable(reason, Outcome.NOT_RUN, pending=True)
+        elif value.number is None:
+            found[measure] = Unavailable(f"{CLAIMED[measure]} of {run.name}: {value.reason}")
+        else:
+            found[measure] = value.number
+    return found
 
 
 def devices(run: Run) -> frozenset[str]:

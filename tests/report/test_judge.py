@@ -143,5 +143,5 @@ def test_gpus_and_samples_that_are_not_there_are_named(tmp_path: Path) -> None:
     found = verdicts(as_in_the_paper(tmp_path))
     assert found["9"].outcome is Outcome.NOT_MEASURABLE
     assert "No GPU" in found["9"].reason
-    assert found["18"].outcome is Outcome.NOT_MEASURABLE
+    assert found["18"].outcome is Outcome.NOT_RUN
     assert "no samples of resources" in found["18"].reason
