@@ -66,16 +66,25 @@ def find(where: Path) -> Path:
     if where.is_file():
         return where
     if not where.is_dir():
-        beside = [each.name for each in where.parent.glob("*")] if where.parent.is_dir() else []
-        near = (
-            nearest("file or folder", where.name, beside) if beside else "there is no such folder"
-        )
+        known = [each.name for each in where.parent.glob("*") if _verdicts(each)]
+        near = nearest("file or folder", where.name, known) if known else "is not there"
         raise DataError(f"{where}: {near}")
+    found = _verdicts(where)
+    if found is None:
+        name = Artifacts(where).verdicts.relative_to(where)
+        raise DataError(f"{where}: has no {name}; --verify writes it")
+    return found
+
+
+def _verdicts(where: Path) -> Path | None:
+    """The file of verdicts in a folder of artifacts, of a checkout or of a report; or itself."""
+    if where.is_file():
+        return where if where.suffix == ".json" else None
     name = Artifacts(where).verdicts
     for path in (name, where / "artifacts" / name.relative_to(where), where / name.name):
         if path.is_file():
             return path
-    raise DataError(f"{where}: has no {name.relative_to(where)}; --verify writes it")
+    return None
 
 
 def compare(first: Judgement, second: Judgement) -> Comparison:

@@ -73,11 +73,12 @@ def test_a_folder_means_the_verdicts_in_it(judged: Judgement, tmp_path: Path) ->
         assert compare.find(folder) == written
 
 
-def test_a_name_that_is_not_there_gets_the_nearest(tmp_path: Path) -> None:
-    (tmp_path / "archive").mkdir()
-    with pytest.raises(DataError, match="did you mean 'archive'"):
+def test_a_name_that_is_not_there_gets_the_nearest(judged: Judgement, tmp_path: Path) -> None:
+    verdicts.write(tmp_path / "archive" / "report" / "verdicts.json", judged)
+    (tmp_path / "archives").mkdir()  # nothing in it to compare
+    with pytest.raises(DataError, match=r"did you mean 'archive'\? there are archive$"):
         compare.find(tmp_path / "archiv")
     with pytest.raises(DataError, match="--verify writes it"):
-        compare.find(tmp_path / "archive")
-    with pytest.raises(DataError, match="no such folder"):
+        compare.find(tmp_path / "archives")
+    with pytest.raises(DataError, match="is not there"):
         compare.find(tmp_path / "nowhere" / "archive")
