@@ -37,7 +37,9 @@ _HEADINGS: Mapping[str, tuple[str, str]] = {
 
 LEGEND = (
     "Resources: of execution, without ETL. CPU and DRAM: what the run's own processes took of all "
-    "cores and memory; GPU RAM: as in the paper, how busy the memory's controller was. *Per worker."
+    "cores and memory; GPU RAM: as in the paper, how busy the memory's controller was. Network: "
+    "what nodes received; where they are processes of one machine, the models' bytes as components "
+    "count them. *Per worker."
 )
 
 
