@@ -12,7 +12,7 @@ import pytest
 from experiments.cli import crating
 from experiments.cli.main import main
 from experiments.paths import Artifacts
-from experiments.report import crate, rebuild
+from experiments.report import archive, crate, rebuild
 from tests.report.artifacts import whole
 
 
@@ -26,9 +26,8 @@ def target(made: tuple[Artifacts, Path], tmp_path: Path, monkeypatch: pytest.Mon
     """Where an archive is to go; the figure's notebook is found."""
     artifacts, notebooks_at = made
     monkeypatch.setenv("CEREBRO_DS_ARTIFACTS", str(artifacts.root))
-    monkeypatch.setattr(
-        crating.rebuild, "rebuild", partial(rebuild.rebuild, notebooks_at=notebooks_at)
-    )
+    again = partial(rebuild.rebuild, notebooks_at=notebooks_at)
+    monkeypatch.setattr("experiments.report.rebuild.rebuild", again)
     return tmp_path / "results.zip"
 
 
@@ -86,7 +85,7 @@ def test_numbers_that_differ_and_another_revision_are_told(
     try:
         table.write_text(before.replace("ctq", "CTQ"))
         crate.write(crate.Software("0.0.9", "feedfeedfeed"), made[0])
-        crating.archive.pack(made[0].root, target, overwrite=False)
+        archive.pack(made[0].root, target, overwrite=False)
     finally:
         table.write_text(before)
     assert main(["--check-archive", str(target)]) == 1

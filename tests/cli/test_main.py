@@ -127,7 +127,7 @@ def test_a_figure_that_fails_does_not_keep_the_others_from_being_built(
         return [f"{name}.png"]
 
     monkeypatch.setattr(reproduce, "_build", build)
-    options = Namespace(json=False, quiet=True, scale="smoke")
+    options = Namespace(json=False, quiet=True, scale="smoke", all=False)
     with pytest.raises(ReproduceError, match=r"^figure 9b: 9b\.ipynb: cell 5 failed$"):
         reproduce.reproduce([], ["9a", "9b", "9c"], options)
     assert capsys.readouterr().out == "9a.png\n9c.png\n"

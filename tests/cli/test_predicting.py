@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import reproduce
 from experiments.cli.main import main
 from experiments.cli.predicting import write_predicted, write_taken
 from experiments.cli.progress import size
@@ -83,7 +82,7 @@ def test_the_prediction_is_there_before_the_first_run(
     monkeypatch.setattr("experiments.runner.execute.execute", execute)
     monkeypatch.setattr("experiments.cli.upfront.check", lambda *_: [])
     monkeypatch.setattr("experiments.cli.upfront.make", lambda *_, **__: None)
-    monkeypatch.setattr(reproduce.pacing, "warning", lambda _: None)
+    monkeypatch.setattr("experiments.runner.pacing.warning", lambda _: None)
     command = ["--experiment", "breakdown", "--scale", "smoke", "--workers", "2", "--quiet"]
     monkeypatch.setattr("experiments.cli.main._wanted", lambda _: (["breakdown"], []))
     assert main(command) == 0

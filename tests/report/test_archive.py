@@ -38,7 +38,7 @@ def test_what_is_packed_comes_out_again(artifacts: Artifacts, tmp_path: Path, su
 def test_the_same_crate_is_the_same_bytes(
     artifacts: Artifacts, tmp_path: Path, suffix: str
 ) -> None:
-    packed = []
+    packed: list[bytes] = []
     for name in ("one", "other"):
         for path in artifacts.root.rglob("*"):
             if not path.is_symlink():
