@@ -137,7 +137,8 @@ def render_plan(
     ----------
     expected : what the runs that are to be done will take, by their names.
     """
-    disk = needs.disk_bytes([run.spec for run in runs if run.name in expected])
+    sized = {name for name, each in expected.items() if each.bytes is not None}
+    disk = needs.disk_bytes([run.spec for run in runs if run.name in sized])
     if as_json:
         rows: list[dict[str, Any]] = [
             {
@@ -174,8 +175,11 @@ def render_plan(
 def _takes(expected: Estimate | None) -> tuple[str, str]:
     if expected is None:
         return "-", "-"
-    known = expected.seconds
-    return "unknown" if known is None else duration(known), size(expected.bytes)
+    time, disk = expected.seconds, expected.bytes
+    return (
+        "unknown" if time is None else duration(time),
+        "unknown" if disk is None else size(disk),
+    )
 
 
 def _name(absent: LeftOut) -> str:

@@ -25,6 +25,7 @@ from scipy.optimize import nnls
 
 from experiments.approaches.base import Trait, find
 from experiments.datasets import is_prepared
+from experiments.errors import DataError
 from experiments.paths import Artifacts, state
 from experiments.runner import needs
 from experiments.runner.plan import PlannedRun, RunState
@@ -55,13 +56,14 @@ class Estimate:
     ----------
     seconds : from the command until the next run can start; ``None`` where something that it needs
         was never measured here.
-    bytes : of disk at most while it runs, beside what is there.
+    bytes : of disk at most while it runs, beside what is there; ``None`` where its data were not
+        read yet.
     source : what it was worked out from, or what is missing.
     parts : seconds by part, where it was put together.
     """
 
     seconds: float | None
-    bytes: int
+    bytes: int | None
     source: str
     parts: Mapping[str, float]
 
@@ -102,9 +104,12 @@ class Estimator:
         ----------
         prepared : whether its data set will be; by default whether it is now.
         """
-        if prepared is None:
-            prepared = is_prepared(spec.dataset, spec.workers, spec.seed)
-        disk = needs.disk_bytes([spec])
+        try:
+            disk = needs.disk_bytes([spec])
+            if prepared is None:
+                prepared = is_prepared(spec.dataset, spec.workers, spec.seed)
+        except DataError as error:  # raw data that were not read yet
+            return Estimate(None, None, str(error), {})
         same = [each for each in self._known if each.runtime == runtime and _same(each.spec, spec)]
         if same:
             seconds = statistics.median(each.seconds for each in same)

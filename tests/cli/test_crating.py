@@ -26,10 +26,8 @@ def target(made: tuple[Artifacts, Path], tmp_path: Path, monkeypatch: pytest.Mon
     """Where an archive is to go; the figure's notebook is found."""
     artifacts, notebooks_at = made
     monkeypatch.setenv("CEREBRO_DS_ARTIFACTS", str(artifacts.root))
-    monkeypatch.setattr(
-        "experiments.cli.crating.rebuild.rebuild",
-        partial(rebuild.rebuild, notebooks_at=notebooks_at),
-    )
+    again = partial(rebuild.rebuild, notebooks_at=notebooks_at)
+    monkeypatch.setattr("experiments.report.rebuild.rebuild", again)
     return tmp_path / "results.zip"
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import reproduce
 from experiments.cli.main import main
 from experiments.cli.predicting import write_predicted, write_taken
 from experiments.errors import DataError

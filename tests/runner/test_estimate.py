@@ -108,6 +108,12 @@ def test_data_and_models_that_were_not_measured_are_named(tmp_path: Path) -> Non
     assert line((2, 6), (3.0, 7.0)) == (1.0, 1.0), "what the rows of the pilot are"
 
 
+def test_data_that_were_not_read_yet_are_named(tmp_path: Path) -> None:
+    told = estimator(tmp_path, spec_of()).run(run_spec("breakdown", "ctq", "paper"), "local")
+    assert (told.seconds, told.bytes) == (None, None)
+    assert "imagenet has not been read yet" in told.source
+
+
 def test_unknown_runs_are_left_out_of_the_total(tmp_path: Path) -> None:
     known = estimator(tmp_path, spec_of())
     told = known.run(spec_of(), "local")
