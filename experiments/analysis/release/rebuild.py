@@ -13,7 +13,7 @@ from experiments.analysis.names import FigureFiles
 from experiments.analysis.reference import Reference
 from experiments.analysis.release import cost_figures, curve_figures, finder, tables
 from experiments.analysis.release.curve_figures import Drawn
-from experiments.analysis.release.reading import EVIDENCE, Logs
+from experiments.analysis.release.reading import Logs
 from experiments.files import write_atomically
 from experiments.specs.release_logs import ReleaseLogs
 
@@ -136,12 +136,9 @@ def _missing(
                         "no global.log of these runs, or no end in it",
                     )
                 )
-    pickles = [found_ for found_, _ in logs.files if found_.kind == finder.PICKLE]
+    pickles = [each for each, _ in logs.files if each.kind == finder.PICKLE]
     if pickles:
-        example = pickles[0].path
+        example = pickles[0].shown
         missing.append((f"{len(pickles)} pickles, {example} among them", finder.REFUSED))
     missing += [(each["what"], each["why"]) for each in spec.lost]
     return missing
-
-
-__all__ = ["EVIDENCE", "FIGURES", "Rebuilt", "rebuild"]

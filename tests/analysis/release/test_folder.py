@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -76,6 +77,9 @@ def test_content_tells_what_a_file_is_where_its_name_does_not(tmp_path: Path) ->
     (tmp_path / "d.log").write_bytes("wide".encode("utf-16"))
     (tmp_path / "e.log").write_bytes(b"\x80\x04\x95")
     (tmp_path / "f.log").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "again").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "g.log")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.log")).write_text("?")
     logs = read_folder(tmp_path, load(), quiet)
     found = {str(each.path): (each.kind, each.remark) for each, _ in logs.files}
     assert [found[name][0] for name in ("a.txt", "b.txt", "client.log", "e.log")] == [
@@ -84,6 +88,9 @@ def test_content_tells_what_a_file_is_where_its_name_does_not(tmp_path: Path) ->
     assert found["c.log"] == ("unknown", "HDF5, not a log")
     assert found["d.log"][1].startswith("UTF-16 text")
     assert "cannot be read" in found["f.log"][1]
+    assert found["g.log"] == ("unknown", "not a plain file")
+    assert not any(name.startswith("again") for name in found)  # the same folder once more
+    assert "\\xff.log" in set(tables.files(logs)["file"])
 
 
 def test_times_leave_out_the_etl_where_the_logs_tell_it(read: Read) -> None:
