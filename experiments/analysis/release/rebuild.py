@@ -55,18 +55,7 @@ def rebuild(
     Figures of an earlier folder of logs that these do not give are removed.
     """
     found = _tables(logs, spec)
-    drawings: Mapping[str, Callable[[], Drawn | None]] = {
-        "9a": lambda: curve_figures.fig_9a(found["curves"], spec, references),
-        "9b": lambda: cost_figures.breakdown("9b", found["parts"], spec, references),
-        "9c": lambda: cost_figures.breakdown("9c", found["parts"], spec, references),
-        "table6": lambda: cost_figures.table_6(found["times"], found["used"], spec, references),
-        "10": lambda: curve_figures.fig_10(found["times"], spec, references),
-        "11": lambda: curve_figures.fig_11(found["times"], spec, references),
-        "12": lambda: curve_figures.fig_12(found["curves"], spec, references),
-        "table7": lambda: cost_figures.table_7(
-            found["times"], found["used"], found["curves"], spec, references
-        ),
-    }
+    drawings = figures(found, spec, references)
     out_dir.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     drawn: list[str] = []
@@ -86,6 +75,24 @@ def rebuild(
         write_atomically(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
         written.append(path)
     return Rebuilt(found, tuple(written), tuple(drawn), tuple(missing))
+
+
+def figures(
+    found: Mapping[str, pd.DataFrame], spec: ReleaseLogs, references: Mapping[str, Reference]
+) -> Mapping[str, Callable[[], Drawn | None]]:
+    """What draws each of :data:`FIGURES`; it gives nothing where the logs have nothing for it."""
+    return {
+        "9a": lambda: curve_figures.fig_9a(found["curves"], spec, references),
+        "9b": lambda: cost_figures.breakdown("9b", found["parts"], spec, references),
+        "9c": lambda: cost_figures.breakdown("9c", found["parts"], spec, references),
+        "table6": lambda: cost_figures.table_6(found["times"], found["used"], spec, references),
+        "10": lambda: curve_figures.fig_10(found["times"], spec, references),
+        "11": lambda: curve_figures.fig_11(found["times"], spec, references),
+        "12": lambda: curve_figures.fig_12(found["curves"], spec, references),
+        "table7": lambda: cost_figures.table_7(
+            found["times"], found["used"], found["curves"], spec, references
+        ),
+    }
 
 
 def _tables(logs: Logs, spec: ReleaseLogs) -> dict[str, pd.DataFrame]:
