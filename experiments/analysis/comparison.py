@@ -49,7 +49,7 @@ def table(
         ``axis`` one of: ``efficiency``, time of execution of the fastest over this one's;
         ``storage``, original data and files that were written beside the database, times the
         original; ``packed`` and ``held``, what packed tables and workers' memory hold, in the same
-        unit; ``own_lines`` and ``lines`` of code; :data:`JUDGED`, of which the value is the level's
+        unit, ``held`` of workers that tell; ``own_lines`` and ``lines`` of code; :data:`JUDGED`, of which the value is the level's
         place from 0
         ``dataset, experiment`` where it was measured; empty for what is of no data set
         ``value, low, high`` mean over the seeds, smallest and largest
@@ -118,6 +118,8 @@ def _storage(runs: Sequence[Run], labels: Mapping[str, ApproachLabel]) -> list[d
                 PACKED: ([each.packed / whole for each in found], "packed"),
                 HELD: ([each.held / whole for each in found], "held"),
             }
+            if not any(each.held for each in found):
+                del told[HELD]
             for axis, (values, name) in told.items():
                 size = getattr(found[0], name)
                 rows.append(

@@ -34,10 +34,10 @@ _JUDGED: Mapping[str, str] = {
     "anti_patterns": "anti-patterns",
 }
 _WIDTHS: Mapping[str, tuple[float, float]] = {
-    "governance": (0.9, 1.17),
+    "governance": (0.9, 1.15),
     "difficulty": (0.95, 0.75),
     "portability": (0.95, 0.75),
-    "anti_patterns": (0.65, 0.45),
+    "anti_patterns": (0.65, 0.5),
 }
 _LETTERS = 18
 
@@ -93,7 +93,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 def _columns(experiments: Sequence[str]) -> list[Column]:
     columns = [Column("", "", 1.55)]
     for band, heading, ours, paper in (
-        (EFFICIENCY, "× fastest", 0.7, 0.72),
+        (EFFICIENCY, "× fastest", 0.8, 0.72),
         (STORAGE, "× original", 0.92, 0.45),
     ):
         columns += [Column(band, f"{_short(each)}\n{heading}", ours) for each in experiments]

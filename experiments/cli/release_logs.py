@@ -41,7 +41,7 @@ def from_release_logs(folder: Path, *, quiet: bool, as_json: bool) -> str:
         "bytes": sum(found.bytes for found, _ in logs.files),
         "lines": sum(account.lines for _, account in logs.files),
         "damaged": sum(account.damaged for _, account in logs.files),
-        "not_read": {str(found.path): found.remark for found, _ in logs.files if found.remark},
+        "not_read": {found.shown: found.remark for found, _ in logs.files if found.remark},
         "unreadable_folders": list(logs.unreadable),
         "runs": len(logs.runs),
         "drawn": list(made.drawn),

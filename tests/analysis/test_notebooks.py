@@ -68,9 +68,9 @@ def test_9b_runs_from_beginning_to_end(parameters: notebooks.Parameters) -> None
     assert notebooks.why_stale("9b", real) is None
 
 
-@pytest.mark.parametrize("figure_id", ["9a", "9c", "table6", "table6-etl"])
+@pytest.mark.parametrize("figure_id", ["9a", "9c", "table6", "table6-etl", "2", "table3"])
 def test_the_end_to_end_notebooks_run(parameters: notebooks.Parameters, figure_id: str) -> None:
-    names = ["e2e-criteo"] if figure_id == "9c" else list(end_to_end_runs.DATASETS)
+    names = [each for each in figures()[figure_id].experiments if each in end_to_end_runs.DATASETS]
     folders = tuple(
         folder
         for name in names

@@ -79,7 +79,7 @@ def test_the_prediction_is_there_before_the_first_run(
         run.folder.root.mkdir(parents=True, exist_ok=True)
         run.folder.result.write_text(json.dumps({"seconds": {}}))
 
-    monkeypatch.setattr(reproduce, "execute", execute)
+    monkeypatch.setattr("experiments.cli.reproduce.execute", execute)
     monkeypatch.setattr("experiments.cli.upfront.check", lambda *_: [])
     monkeypatch.setattr("experiments.cli.upfront.make", lambda *_, **__: None)
     monkeypatch.setattr("experiments.runner.pacing.warning", lambda _: None)

@@ -24,14 +24,16 @@ from experiments.analysis.release.events import Intervals
 from experiments.analysis.release.text import Account
 
 TIME = r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)"
-_MARK = re.compile(rf"(?:INFO:\s+)?(Start|End) (.*?)\s*: {TIME}(?:\s+\((seg\d+)\b.*\))?\s*$")
+_MARK = re.compile(rf"(?:INFO:\s+)?(Start|End) (.*?): {TIME}(?:\s+\((seg\d+)\b.*\))?\s*$")
 _LIKE_MARK = re.compile(r"INFO:\s+(Start|End) |(Start|End) .*: \d")
 _SCHEDULER = re.compile(r"TIME: (\d+), EVENT: (\w+), (.+)$")
-_LEFT = re.compile(rf"LEFT JOBS: 0\s*: {TIME}\s*$")
+_LEFT = re.compile(rf"LEFT JOBS: 0: {TIME}\s*$")
 _EPOCH_OF_UDAF = re.compile(r"MOP training epoch-\d+$")
 _SPARK = "CEREBRO => Time: "
 _NUMBERS = re.compile(r"\d+")
 _MOST = 100_000
+_ZERO = datetime.fromisoformat("2020-01-01")
+"""Where seconds are counted from; the logs' clocks know no time zone."""
 
 ERROR = "top5_error"
 
@@ -114,7 +116,7 @@ def _mark(told: Told, text: str, node: str) -> bool:
             raise ValueError("an event without its time")
         return False
     edge, name, time, segment = mark.groups()
-    second = datetime.fromisoformat(time).timestamp()
+    second = (datetime.fromisoformat(time) - _ZERO).total_seconds()
     if segment is not None:
         if not told.segments.add(segment, f"{edge} {name}", second):
             raise ValueError("earlier than the line before it of the same segment")

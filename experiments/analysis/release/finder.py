@@ -47,7 +47,7 @@ _CONTENT: tuple[tuple[str, re.Pattern[str]], ...] = (
         re.compile(r"^.+?, (?:Start time|End time|TOTAL EXECUTION TIME OVER)", re.MULTILINE),
     ),
     ("network", re.compile(r"^(?:CONTROL|EXPERIMENT)_IFACE: ", re.MULTILINE)),
-    ("disk", re.compile(r"^\s*Device:?\s+tps\s+MB_read/s", re.MULTILINE)),
+    ("disk", re.compile(r"^[ \t]*Device:?[ \t]+tps[ \t]+MB_read/s", re.MULTILINE)),
     ("gpu", re.compile(r"^\d+(?:\.\d+)? %, \d+(?:\.\d+)? %, ", re.MULTILINE)),
     ("cpu", re.compile(r"^\d+(?:\.\d+)?%,\s*\d+(?:\.\d+)?%$", re.MULTILINE)),
     ("model", re.compile(r"^EPOCH: .*UNIX TIME: ", re.MULTILINE)),
@@ -97,10 +97,30 @@ class Found:
     node: str
     remark: str
 
+    @property
+    def run(self) -> str:
+        """The run's folder, as :attr:`shown`."""
+        parts = [each for each in (self.place, self.stamp, self.experiment) if each]
+        return os.fsencode("/".join(parts)).decode("utf-8", "backslashreplace")
+
+    @property
+    def shown(self) -> str:
+        """The path in UTF-8, whatever bytes the name has."""
+        return os.fsencode(self.path).decode("utf-8", "backslashreplace")
+
 
 def files(folder: Path, failed: Callable[[OSError], None]) -> Iterator[Found]:
-    """Every file of the folder, in the order of names; ``failed`` is told of unreadable folders."""
-    for parent, folders, names in os.walk(folder, onerror=failed):
+    """Every file of the folder, in the order of names; ``failed`` is told of unreadable folders.
+
+    Links to folders are followed, but none twice.
+    """
+    seen: set[tuple[int, int]] = set()
+    for parent, folders, names in os.walk(folder, onerror=failed, followlinks=True):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
         folders.sort()
         for name in sorted(names):
             yield _found(folder, Path(parent, name))

@@ -11,7 +11,7 @@ from experiments.analysis.release.client import TIME
 from experiments.analysis.release.global_log import is_time
 from experiments.analysis.release.text import Account
 
-_TASK = re.compile(rf"(MST|HISTORY): (.+?)\s*: {TIME}\s*$")
+_TASK = re.compile(rf"(MST|HISTORY): (.+?): {TIME}\s*$")
 _HISTORY_OF = "val_top_k_categorical_accuracy"
 _SPLITS = {"TRAIN LOSS": "train", "VALID LOSS": "valid"}
 MEASURES: Mapping[str, str] = {"ERROR": "top5_error", "ERROR-1": "top1_error"}

@@ -6,6 +6,7 @@ logs of resources, of which each window takes its part.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -54,7 +55,8 @@ class RunLogs:
 
     @property
     def name(self) -> str:
-        return "/".join(part for part in (self.place, self.stamp, self.experiment) if part)
+        parts = [part for part in (self.place, self.stamp, self.experiment) if part]
+        return os.fsencode("/".join(parts)).decode("utf-8", "backslashreplace")
 
     @property
     def window(self) -> Window | None:

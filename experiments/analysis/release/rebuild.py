@@ -13,7 +13,7 @@ from experiments.analysis.names import FigureFiles
 from experiments.analysis.reference import Reference
 from experiments.analysis.release import cost_figures, curve_figures, finder, tables
 from experiments.analysis.release.curve_figures import Drawn
-from experiments.analysis.release.reading import EVIDENCE, Logs
+from experiments.analysis.release.reading import Logs
 from experiments.files import write_atomically
 from experiments.specs.release_logs import ReleaseLogs
 
@@ -55,18 +55,7 @@ def rebuild(
     Figures of an earlier folder of logs that these do not give are removed.
     """
     found = _tables(logs, spec)
-    drawings: Mapping[str, Callable[[], Drawn | None]] = {
-        "9a": lambda: curve_figures.fig_9a(found["curves"], spec, references),
-        "9b": lambda: cost_figures.breakdown("9b", found["parts"], spec, references),
-        "9c": lambda: cost_figures.breakdown("9c", found["parts"], spec, references),
-        "table6": lambda: cost_figures.table_6(found["times"], found["used"], spec, references),
-        "10": lambda: curve_figures.fig_10(found["times"], spec, references),
-        "11": lambda: curve_figures.fig_11(found["times"], spec, references),
-        "12": lambda: curve_figures.fig_12(found["curves"], spec, references),
-        "table7": lambda: cost_figures.table_7(
-            found["times"], found["used"], found["curves"], spec, references
-        ),
-    }
+    drawings = figures(found, spec, references)
     out_dir.mkdir(parents=True, exist_ok=True)
     written: list[Path] = []
     drawn: list[str] = []
@@ -86,6 +75,24 @@ def rebuild(
         write_atomically(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
         written.append(path)
     return Rebuilt(found, tuple(written), tuple(drawn), tuple(missing))
+
+
+def figures(
+    found: Mapping[str, pd.DataFrame], spec: ReleaseLogs, references: Mapping[str, Reference]
+) -> Mapping[str, Callable[[], Drawn | None]]:
+    """What draws each of :data:`FIGURES`; it gives nothing where the logs have nothing for it."""
+    return {
+        "9a": lambda: curve_figures.fig_9a(found["curves"], spec, references),
+        "9b": lambda: cost_figures.breakdown("9b", found["parts"], spec, references),
+        "9c": lambda: cost_figures.breakdown("9c", found["parts"], spec, references),
+        "table6": lambda: cost_figures.table_6(found["times"], found["used"], spec, references),
+        "10": lambda: curve_figures.fig_10(found["times"], spec, references),
+        "11": lambda: curve_figures.fig_11(found["times"], spec, references),
+        "12": lambda: curve_figures.fig_12(found["curves"], spec, references),
+        "table7": lambda: cost_figures.table_7(
+            found["times"], found["used"], found["curves"], spec, references
+        ),
+    }
 
 
 def _tables(logs: Logs, spec: ReleaseLogs) -> dict[str, pd.DataFrame]:
@@ -136,12 +143,9 @@ def _missing(
                         "no global.log of these runs, or no end in it",
                     )
                 )
-    pickles = [found_ for found_, _ in logs.files if found_.kind == finder.PICKLE]
+    pickles = [each for each, _ in logs.files if each.kind == finder.PICKLE]
     if pickles:
-        example = pickles[0].path
+        example = pickles[0].shown
         missing.append((f"{len(pickles)} pickles, {example} among them", finder.REFUSED))
     missing += [(each["what"], each["why"]) for each in spec.lost]
     return missing
-
-
-__all__ = ["EVIDENCE", "FIGURES", "Rebuilt", "rebuild"]

@@ -200,12 +200,10 @@ def files(logs: Logs) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {
-                "file": str(found.path),
+                "file": found.shown,
                 "kind": found.kind,
                 "bytes": found.bytes,
-                "run": "/".join(
-                    each for each in (found.place, found.stamp, found.experiment) if each
-                ),
+                "run": found.run,
                 "lines": account.lines,
                 "used": account.used,
                 "damaged": account.damaged,
@@ -219,7 +217,7 @@ def files(logs: Logs) -> pd.DataFrame:
 def damaged(logs: Logs) -> pd.DataFrame:
     """Damaged lines, of each file the first; ``files`` has how many there are."""
     rows = [
-        {"file": str(found.path), "line": each.line, "reason": each.reason, "begins": each.text}
+        {"file": found.shown, "line": each.line, "reason": each.reason, "begins": each.text}
         for found, account in logs.files
         for each in account.listed
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import pytest
 from experiments.analysis import reference
 from experiments.analysis.release import curve_figures, tables
 from experiments.analysis.release.reading import Logs, read_folder
-from experiments.analysis.release.rebuild import FIGURES, Rebuilt, rebuild
+from experiments.analysis.release.rebuild import FIGURES, Rebuilt, figures, rebuild
 from experiments.errors import DataError
 from experiments.specs.release_logs import load
 from tests.analysis.release import made_up
@@ -76,6 +77,9 @@ def test_content_tells_what_a_file_is_where_its_name_does_not(tmp_path: Path) ->
     (tmp_path / "d.log").write_bytes("wide".encode("utf-16"))
     (tmp_path / "e.log").write_bytes(b"\x80\x04\x95")
     (tmp_path / "f.log").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "again").symlink_to(tmp_path)
+    os.mkfifo(tmp_path / "g.log")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.log")).write_text("?")
     logs = read_folder(tmp_path, load(), quiet)
     found = {str(each.path): (each.kind, each.remark) for each, _ in logs.files}
     assert [found[name][0] for name in ("a.txt", "b.txt", "client.log", "e.log")] == [
@@ -84,6 +88,9 @@ def test_content_tells_what_a_file_is_where_its_name_does_not(tmp_path: Path) ->
     assert found["c.log"] == ("unknown", "HDF5, not a log")
     assert found["d.log"][1].startswith("UTF-16 text")
     assert "cannot be read" in found["f.log"][1]
+    assert found["g.log"] == ("unknown", "not a plain file")
+    assert not any(name.startswith("again") for name in found)  # the same folder once more
+    assert "\\xff.log" in set(tables.files(logs)["file"])
 
 
 def test_times_leave_out_the_etl_where_the_logs_tell_it(read: Read) -> None:
@@ -175,13 +182,19 @@ def test_what_can_be_drawn_is_drawn_and_what_not_is_told(read: Read) -> None:
     assert set(typed["evidence"]) == {"typed in by the release, not used"}
 
 
-def test_figures_can_be_read(read: Read) -> None:
+@pytest.mark.parametrize("figure_id", [each for each in FIGURES if each != "9c"])
+def test_no_words_of_a_figure_overlap(read: Read, figure_id: str) -> None:
+    drawn = figures(read.made.tables, load(), reference.load())[figure_id]()
+    assert drawn is not None
+    check_words_fit(drawn[0])
+    assert "from the authors' own logs" in words(drawn[0])
+
+
+def test_figures_tell_what_they_are_of(read: Read) -> None:
     found, spec, papers = read.made.tables, load(), reference.load()
     drawn = curve_figures.fig_9a(found["curves"], spec, papers)
     assert drawn is not None
     figure, table = drawn
-    check_words_fit(figure)
-    assert "from the authors' own logs" in words(figure)
     assert "Cerebro-Standalone (the paper's Cerebro-Spark)" in words(figure)
     best = table[table["approach"] == "standalone"]
     assert best["top5_error"].to_list() == pytest.approx([0.55, 0.35])

@@ -178,6 +178,17 @@ def test_a_literal_as_deep_as_a_line_may_be_is_damage_and_no_crash() -> None:
     assert reasons(account) == [(1, "a dictionary that cannot be read")]
 
 
+@pytest.mark.parametrize("start", ["Start ", "INFO:  End ", "LEFT JOBS: 0", "MST: ", "EPOCH: "])
+def test_a_long_line_of_nothing_takes_no_time(start: str) -> None:
+    """Quadratic patterns would take hours for it."""
+    text = start + " " * (LONGEST - 20) + "x"
+    client.parse(lines([text]), Account(), "client")
+    model_log.parse_task(lines([text]), Account())
+    model_log.parse(lines([text]), Account())
+    global_log.parse(lines([text]), Account())
+    sums("disk", [made_up.at(1), text])
+
+
 def test_models_are_means_over_partitions() -> None:
     account = Account()
     texts = [*made_up.model_log([0.6, 0.4]), "EPOCH: 2, UNIX TIME: 15972", "EPOCH: x, UNIX TIME: 1"]
