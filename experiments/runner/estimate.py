@@ -294,7 +294,7 @@ def _unlike(one: RunSpec, other: RunSpec) -> bool:
 def _typical(donors: Sequence[Seen], todo: Shape, name: str) -> float:
     """The median of a part; what all workers do at once is scaled by how crowded cores are."""
     values = [
-        each.parts[name] * (todo.crowding / each.shape.crowding if name in CROWDED else 1.0)
+        each.parts[name] * (todo.starting / each.shape.starting if name in CROWDED else 1.0)
         for each in donors
         if name in each.parts
     ]
@@ -304,10 +304,10 @@ def _typical(donors: Sequence[Seen], todo: Shape, name: str) -> float:
 def _init(donors: Sequence[Seen], todo: Shape) -> float:
     """Starting workers and building networks, on every worker at once."""
     rows = [
-        ([each.shape.crowding, each.shape.crowding * each.shape.networks], each.parts["init"])
+        ([each.shape.starting, each.shape.starting * each.shape.networks], each.parts["init"])
         for each in donors
     ]
-    return _fitted(rows, [todo.crowding, todo.crowding * todo.networks])
+    return _fitted(rows, [todo.starting, todo.starting * todo.networks])
 
 
 def _by_bytes(known: Sequence[tuple[RunSpec, float]], spec: RunSpec) -> float:

@@ -66,11 +66,13 @@ class Shape:
 
     Attributes
     ----------
-    parallel : workers that train at once.
+    workers : that are started.
+    parallel : of them, those that train at once.
     units : of all models and epochs, evaluations included.
     work : by network and kind of batch.
     """
 
+    workers: int
     parallel: int
     units: float
     work: Mapping[Network, Work]
@@ -84,6 +86,11 @@ class Shape:
     def crowding(self) -> float:
         """How many of those who train at once there are for each core."""
         return max(1.0, self.parallel / (os.cpu_count() or 1))
+
+    @cached_property
+    def starting(self) -> float:
+        """The same of those who start at once."""
+        return max(1.0, self.workers / (os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ def shape(spec: RunSpec, configs: Iterable[ModelConfig] | None = None) -> Shape:
             before = work.get(key, Work(0.0, 0.0, 0.0))
             done = times * units(spec) * (passes if kind == "valid" else 1)
             work[key] = Work(before.rows + rows, before.steps + number, before.units + done)
-    return Shape(parallel, models * spec.epochs * epoch_units(spec), work)
+    return Shape(spec.workers, parallel, models * spec.epochs * epoch_units(spec), work)
 
 
 def _weights(spec: RunSpec, configs: Iterable[ModelConfig] | None) -> dict[ModelConfig, float]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from experiments.cli import crating
+from experiments.cli import crating, reproduce
 from experiments.cli.main import main
+from experiments.errors import ReproduceError
 from experiments.paths import Artifacts
 from experiments.report import archive, crate, rebuild
 from tests.report.artifacts import whole
@@ -126,7 +127,18 @@ def test_there_is_nothing_to_pack(
     assert "no finished run" in capsys.readouterr().err
 
 
-def test_the_crate_is_said_to_be_valid(target: Path) -> None:
-    line = crating.write_crate()
-    assert line.endswith("valid")
-    assert json.loads(Artifacts().crate.read_text())["@graph"]
+@pytest.mark.parametrize("everything", [True, False])
+def test_all_ends_with_a_valid_crate(
+    target: Path, everything: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Artifacts().crate.unlink(missing_ok=True)
+    options = Namespace(json=False, quiet=False, scale="smoke", all=everything)
+    assert reproduce.reproduce([], [], options) == 0
+    assert Artifacts().crate.exists() == everything
+    assert ("RO-Crate 1.1 of" in capsys.readouterr().err) == everything
+
+
+def test_an_invalid_crate_is_a_failure(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crate, "VERSION", "https://example.org/no-such-version")
+    with pytest.raises(ReproduceError, match="not a valid RO-Crate"):
+        crating.write_crate()

@@ -54,9 +54,9 @@ class Machine:
         )
         beside = todo.units * self.unit * todo.crowding
         return {
-            "start": self.start * todo.crowding,
+            "start": self.start * todo.starting,
             "etl": self.etl_fixed + self.etl_megabyte * megabytes,
-            "init": self.init * todo.networks * todo.crowding,
+            "init": self.init * todo.networks * todo.starting,
             "epochs": (computed + beside) / todo.parallel,
             "stop": self.stop,
         }
