@@ -48,9 +48,9 @@ def table(
         ``approach, title``
         ``axis`` one of: ``efficiency``, time of execution of the fastest over this one's;
         ``storage``, original data and files that were written beside the database, times the
-        original; ``packed`` and ``held``, what packed tables and workers' memory hold, in the same
-        unit, ``held`` of workers that tell; ``own_lines`` and ``lines`` of code; :data:`JUDGED`, of which the value is the level's
-        place from 0
+        original; ``packed`` and ``held``, what packed tables and the memory of workers that tell
+        it hold, in the same unit; ``own_lines`` and ``lines`` of code; :data:`JUDGED`, of which
+        the value is the level's place from 0
         ``dataset, experiment`` where it was measured; empty for what is of no data set
         ``value, low, high`` mean over the seeds, smallest and largest
         ``words`` of a judgement, the level

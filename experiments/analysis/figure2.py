@@ -306,8 +306,8 @@ def _legend(
 def _notes(experiments: Sequence[str], scale: str, paper: Reference) -> list[str]:
     return [
         "Efficiency: time of execution of the fastest approach over this one's, without ETL, for "
-        "the same epochs. What these teach is not in it: in the paper MA learns slower (Figure 9A), "
-        "so by the time to an error it would stand further left.",
+        "the same epochs. What these teach is not in it: in the paper MA learns slower "
+        "(Figure 9A), so by the time to an error it would stand further left.",
         "Governance: a level, with its reason in experiments/specs/judgements.toml; within a "
         "level's band the height has no meaning. The frontier is computed of efficiency and level.",
         paper.remark,
