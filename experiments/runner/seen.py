@@ -26,7 +26,7 @@ from experiments.telemetry.journal import Event, read
 COMPUTE = {"train": "train", "training_pass": "valid", "valid": "valid"}
 """Phases that a worker computes in, and the kind of batch that each is made of."""
 
-MOST_BETWEEN = 60.0
+MOST_BETWEEN = 15.0
 """Seconds: a run that starts later after another one was not waiting for its end."""
 
 
