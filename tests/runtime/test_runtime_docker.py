@@ -135,7 +135,7 @@ def test_a_segment_that_is_killed_is_started_again_and_nothing_stays(client: Any
     assert recorded["kind"] == "docker"
     assert all(each.startswith("sha256:") for each in recorded["images"].values())
     containers = [thing.attrs for thing in things if "HostConfig" in thing.attrs]
-    assert len(containers) == 2 + 3 + 1  # holders, coordinator and segments, the driver
+    assert len(containers) == 2 + 3 + 2 + 1  # holders, coordinator and segments, samplers, driver
     for attributes in containers:
         confined(attributes)
         assert secret not in str(attributes)
