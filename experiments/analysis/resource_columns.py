@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from experiments.analysis.panels import size
-from experiments.analysis.resources import MEASURED, resources
+from experiments.analysis.resource_measures import MEASURED
+from experiments.analysis.resources import resources
 from experiments.analysis.runs import Run
 from experiments.analysis.samples import NOT_RECORDED
 from experiments.analysis.sheet import Cell, Column

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from experiments.analysis import end_to_end, gantt, lanes, reference, samples, searches, table6
-from experiments.analysis.resources import Value, resources, table
+from experiments.analysis.resource_measures import Value
+from experiments.analysis.resources import resources, table
 from experiments.analysis.runs import Run, load
 from experiments.paths import RunFolder
 from experiments.specs.load import approaches
