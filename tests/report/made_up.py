@@ -115,7 +115,9 @@ def whole(root: Path) -> Artifacts:
     expected = {
         "scale": "smoke",
         "made": "2021-05-06T00:00:00+00:00",
-        "runs": {runs[0].name: {"seconds": 7.5, "bytes": 1}},
+        "runs": {
+            runs[0].name: {"seconds": 7.5, "bytes": 1, "source": "2 runs", "took_seconds": 6.0}
+        },
         "total_seconds": 7.5,
     }
     artifacts.predicted.write_text(json.dumps(expected))
