@@ -39,8 +39,8 @@ _HEADINGS: Mapping[str, tuple[str, str]] = {
 LEGEND = (
     "Resources: of execution, without ETL. CPU and DRAM: what the run's own processes took of all "
     "cores and memory; GPU RAM: as in the paper, how busy the memory's controller was. Network: "
-    "what nodes received; where they are processes of one machine, the models' bytes as components "
-    "count them. *Per worker."
+    "what nodes received; where they are processes of one machine, bytes of models and gradients "
+    "as components count them. *Per worker."
 )
 
 
@@ -94,16 +94,17 @@ def cells(row: Mapping[Hashable, Any], names: Iterable[str]) -> list[Cell]:
 
 def notes(table: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """What the columns are, and why some of ours are empty."""
-    lacking: dict[str, dict[str, list[str]]] = {}
+    lacking: dict[str, dict[str, dict[str, None]]] = {}
     for row in table[table["seeds"] > 0].to_dict("records"):
         for name in names:
             if isinstance(row[name], str):
                 titles = lacking.setdefault(row[name], {})
-                titles.setdefault(str(row["title"]), []).append(_HEADINGS[name][0].rstrip("*"))
+                bands = titles.setdefault(str(row["title"]), {})
+                bands[_HEADINGS[name][0].rstrip("*")] = None
     return [LEGEND, *(_lack(state, titles) for state, titles in sorted(lacking.items()))]
 
 
-def _lack(state: str, titles: Mapping[str, Sequence[str]]) -> str:
+def _lack(state: str, titles: Mapping[str, Iterable[str]]) -> str:
     """One line a reason: what of whom, as short as it is true."""
     if state == NOT_RECORDED:
         return f"Resources {NOT_RECORDED} here: {', '.join(titles)}."

@@ -18,6 +18,8 @@ NOT_MEASURABLE = "not measurable here"
 DATABASE = "database_"
 """Before the names of what servers counted of themselves, which needs no samples."""
 
+_REDUCING = "sent_bytes"
+"""What data-parallel ranks count of the gradients that they send."""
 _MOVING = "model_transmission"
 """On a cluster it is models that cross the network; rows are read where they lie."""
 
@@ -221,12 +223,13 @@ def _journaled(seen: Seen, unit: str) -> Value:
     """All roles share one loopback interface with the machine: what components count is used."""
     if seen.stage == "etl":
         return Value(None, unit, reason="processes of one machine: no interface is theirs alone")
-    spans = tidy.spans(seen.run)
+    spans, counters = tidy.spans(seen.run), tidy.counters(seen.run)
     moved = int(spans.loc[(spans["phase"] == _MOVING) & spans["epoch"].notna(), "bytes"].sum())
+    moved += int(counters.loc[counters["counter"] == _REDUCING, "value"].sum())
     if not moved:
         reason = "processes of one machine, and the approach's components count no bytes of models"
         return Value(None, unit, reason=reason)
-    label = "models' bytes, counted by the components (journal): roles of one machine share lo"
+    label = "models' and gradients' bytes, counted by the components: roles of one machine share lo"
     return Value(float(moved), unit, label)
 
 

@@ -8,8 +8,8 @@ A claim's outcome follows from its parts by one rule:
 - all parts hold: *reproduced*; on a virtual clock in some part: *simulated*;
 - all that could be compared hold, but some could not: *direction only*, since it is not all of what
   the claim says;
-- all fail, or one of a claim that says all of them at once: *contradicted*;
-- anything between (some hold and some fail, or a size is missed on the right side): *direction
+- more fail than do not, or one of a claim that says all of them at once does: *contradicted*;
+- anything between (most hold and some fail, or a size is missed on the right side): *direction
   only*.
 """
 
@@ -128,7 +128,7 @@ def combined(claim: Claim, compared: Sequence[Compared]) -> tuple[Outcome, str]:
     if not decided or (pending and not over):
         return _undecided(lacking), words.lacking(lacking, len(decided), len(compared))
     states = [one.state for one in decided]
-    if over or len(failed) == len(decided):
+    if over or 2 * len(failed) > len(decided):
         outcome = Outcome.CONTRADICTED
     elif all(state is State.HOLDS for state in states) and not lacking:
         simulated = any(SIMULATED in one.evidence for one in decided)

@@ -151,7 +151,12 @@ def test_in_one_machine_the_network_is_what_components_count(folder: Path) -> No
     sampled(folder, until=len(run.events), address=LOOPBACK)
     found = resources(run)["network_bytes"]
     assert found.number == 1234
-    assert "counted by the components (journal)" in found.label
+    assert "counted by the components" in found.label
+    with Journal(RunFolder(folder).journal, run.name) as journal:
+        counted = {"sent_bytes": 7_000_000}
+        journal.append("unit_finished", worker=0, model=0, epoch=2, kind="train", counters=counted)
+    gradients = resources(load(folder))["network_bytes"].number
+    assert gradients == pytest.approx((found.number or 0) + 7e6)
     quiet = resources(load(folder))["etl_network_bytes"]
     assert quiet.number is None
 
