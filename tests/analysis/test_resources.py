@@ -147,8 +147,8 @@ def test_in_one_machine_the_network_is_what_components_count(folder: Path) -> No
     with Journal(RunFolder(folder).journal, "run") as journal:
         span = Span("model_transmission", 5 * SECOND, 6 * SECOND, 1234)
         journal.span(span, worker=0, model=0, partition=0, epoch=1)
-        gradients = {"sent_bytes": 7_000_000}
-        journal.append("unit_finished", worker=0, model=0, epoch=1, kind="train", counters=gradients)
+        sent = {"sent_bytes": 7_000_000}
+        journal.append("unit_finished", worker=0, model=0, epoch=1, kind="train", counters=sent)
     run = timed(folder)
     sampled(folder, until=len(run.events), address=LOOPBACK)
     found = resources(run)["network_bytes"]
