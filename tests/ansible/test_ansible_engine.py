@@ -53,7 +53,7 @@ def test_engine_disks_firewall_and_images_of_a_host(host: Hosts) -> None:
 
     # Its engine has the image that this machine's saved, and the containers of two nodes.
     containers = host.run("own", "docker ps --all --format '{{.Names}} {{.Status}}'").splitlines()
-    assert len(containers) == 3 + 4
+    assert len(containers) == 3 + 1 + 4  # on every node, its sampler among them; on node 0; holder
     assert all(line.endswith(" Created") for line in containers)
     segment = json.loads(host.run("own", "docker inspect cerebro-ds-tests-own-segment-0"))[0]
     assert segment["Image"] == image

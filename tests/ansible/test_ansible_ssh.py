@@ -210,7 +210,7 @@ def test_a_cluster_comes_changes_and_goes(three: Hosts, inventory: Any) -> None:
     assert code == 0, errors
     assert f"cluster {CLUSTER}: 3 nodes on 3 hosts" in output
     made = left(three)
-    assert len(made) == 3 * (1 + 3 + 2) + 3 + 2
+    assert len(made) == 3 * (1 + 3 + 1 + 2) + 3 + 2  # a sampler on every node
     topology = Topology.read(home / "cluster" / "topology.json")
     assert [node.engine for node in topology.nodes] == [
         f"ssh://tester@{three.address(f'host-{number}')}:22" for number in (1, 2, 3)
@@ -224,6 +224,8 @@ def test_a_cluster_comes_changes_and_goes(three: Hosts, inventory: Any) -> None:
     assert events[-1].kind == "run_finished"
     assert len(list(folder.models.iterdir())) == models
     assert json.loads(folder.run.read_text())["runtime"]["kind"] == "cluster"
+    sampled = sorted(path.name for path in folder.telemetry.iterdir())
+    assert sampled == [f"node-{node}.parquet" for node in range(3)]
     assert left(three) == made
     ids = {each.name: each.id for each in three.client.containers.list(all=True, filters=OURS)}
 
