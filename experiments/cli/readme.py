@@ -38,8 +38,8 @@ from experiments.specs.model import RunSpec
 FIGURES = "figures"
 """The section's name, in the marks around it."""
 WIDTH = 1600
-COLOURS = (256, 64, 32)
-"""Of a picture; fewer where it would be too large, as text is."""
+LOOKS = ((WIDTH, 256), (WIDTH, 64), (WIDTH, 32), (1200, 32))
+"""Width and colours of a picture: less where it would be too large, as text is."""
 MOST_BYTES = 200_000
 
 
@@ -198,9 +198,10 @@ def _names(ids: list[str]) -> str:
 def _small(path: Path) -> bytes:
     """A figure as a picture for the web; the same bytes for the same figure."""
     with Image.open(path) as image:
-        picture = image.convert("RGB")
-    picture.thumbnail((WIDTH, 2 * WIDTH), Image.Resampling.LANCZOS)
-    for colours in COLOURS:
+        whole = image.convert("RGB")
+    for width, colours in LOOKS:
+        picture = whole.copy()
+        picture.thumbnail((width, 2 * width), Image.Resampling.LANCZOS)
         # Other methods merge rare colours, and a bar would no longer have its legend's.
         few = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         out = io.BytesIO()

@@ -13,7 +13,6 @@ from experiments.cli import verify
 from experiments.cli.crating import write_crate
 from experiments.errors import ReproduceError
 from experiments.paths import Artifacts
-from experiments.report import page
 from experiments.runner.plan import PlannedRun
 
 
@@ -57,6 +56,8 @@ def write_page(runs: Sequence[PlannedRun], scale: str) -> str | None:
     ----------
     runs : of the command; those that are not finished are listed with the reason they would run.
     """
+    from experiments.report import page
+
     waiting = {run.name: run.reason for run in runs if not run.folder.result.exists()}
     try:
         return page.write(scale, waiting)

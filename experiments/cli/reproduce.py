@@ -21,12 +21,14 @@ def reproduce(runs: Sequence[PlannedRun], drawn: Sequence[str], options: argpars
 
     Runs that are done are reused unless ``--fresh``; a figure is built again only if something it
     is made from changed. A notebook that fails does not keep the others from being built. The
-    report's page is written in the end, whatever became of the runs.
+    report's page is written in the end, also where a run failed.
     """
     names = [run.name for run in runs]
     with serving.beside(options.scale, options.serve, names):
         try:
             made, failed = _carry_out(runs, drawn, options)
+        except UserError:
+            raise
         except ReproduceError:
             reporting.write_page(runs, options.scale)
             raise

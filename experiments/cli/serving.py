@@ -12,8 +12,6 @@ from pathlib import Path
 
 from experiments.approaches.base import epoch_units
 from experiments.paths import Artifacts, RunFolder
-from experiments.report.live import LiveRuns
-from experiments.report.serve import Report, serving
 from experiments.specs.model import RunSpec
 
 _LOOK_S = 3600.0
@@ -42,6 +40,9 @@ def beside(scale: str, port: int | None, planned: Sequence[str] | None) -> Itera
     if port is None:
         yield
         return
+    from experiments.report.live import LiveRuns
+    from experiments.report.serve import Report, serving
+
     artifacts = Artifacts()
     report = Report(scale, artifacts, LiveRuns(artifacts, expected_units, planned or ()))
     with serving(port, report) as address:

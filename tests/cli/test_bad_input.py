@@ -186,7 +186,7 @@ def test_a_notebook_that_fails_names_its_cell_and_keeps_the_runs(place: Path) ->
     write_result(folder, run.spec, evidence="emulated")
     before = {path: path.stat().st_mtime_ns for path in (artifacts / "runs").rglob("*")}
     code, out, said = start(*command(*SMOKE, "--quiet"), CEREBRO_DS_ARTIFACTS=artifacts)
-    assert (code, out) == (1, ""), said
+    assert (code, out) == (1, f"{artifacts}/report/index.html\n"), said
     told = said.removesuffix("\n")
     assert "\n" not in told, said
     assert re.match(r"failed: figure 9b: \S+/9b\.ipynb: cell \d failed with SpecError: ", told)

@@ -132,10 +132,14 @@ def test_all_ends_with_a_valid_crate(
     target: Path, everything: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Artifacts().crate.unlink(missing_ok=True)
-    options = Namespace(json=False, quiet=False, scale="smoke", all=everything)
+    options = Namespace(
+        json=False, quiet=False, scale="smoke", all=everything, runtime="local", serve=None
+    )
     assert reproduce.reproduce([], [], options) == 0
     assert Artifacts().crate.exists() == everything
-    assert ("RO-Crate 1.1 of" in capsys.readouterr().err) == everything
+    out = capsys.readouterr().out
+    assert ("RO-Crate 1.1 of" in out) == everything
+    assert ("53 claims: " in out) == everything
 
 
 def test_an_invalid_crate_is_a_failure(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

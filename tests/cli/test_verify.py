@@ -60,7 +60,7 @@ def test_without_runs_all_53_have_a_verdict(
     assert len(told["verdicts"]) == 53
     assert all(each["reason"] for each in told["verdicts"])
     assert told["scale"] == "smoke"
-    assert told["counts"]["reproduced"] == 0
+    assert told["counts"]["reproduced"] == 1  # lines of code need no runs
 
 
 def test_the_table_has_claim_outcome_and_reason(
