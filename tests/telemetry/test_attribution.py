@@ -12,7 +12,7 @@ import pytest
 from experiments.telemetry.marks import MARK_VARIABLE, group_in, marked, own_cluster
 from experiments.telemetry.processes import Processes
 
-CLUSTER = "attribution"
+CLUSTER = f"attribution-{os.getpid()}"
 PARENT = """
 import subprocess, sys
 burn = "import time\\nwhile time.process_time() < 0.3: pass\\nprint(flush=True)\\ninput()"

@@ -17,9 +17,9 @@ from experiments.telemetry.network import CLUSTER, CONTROL, LOOPBACK, Interfaces
 from experiments.telemetry.proc import Machine
 from experiments.telemetry.processes import Processes
 
-CLUSTER_NAME = "known-load"
+CLUSTER_NAME = f"known-load-{os.getpid()}"
 MEGABYTE = 2**20
-MACHINE_US = 500_000
+MACHINE_US = 100_000
 """Of a second on one core the machine's counters see at least this: they are sampled at ticks."""
 WRITTEN, SENT = 200 * MEGABYTE, 100 * MEGABYTE
 
