@@ -52,6 +52,7 @@ from experiments.specs.topology import (
     CACHE_BYTES,
     COORDINATOR,
     ROLES,
+    SAMPLER,
     SEGMENT,
     STARTED_ROLES,
     Node,
@@ -297,7 +298,7 @@ class DockerRuntime:
             if bind.writable:
                 self.share(bind.path)
         stores = here.stores / self.root.name
-        if role not in {COORDINATOR, SEGMENT}:
+        if role not in {COORDINATOR, SEGMENT, SAMPLER}:
             self.share(here.compiled)
             binds += [Bind(here.datasets), Bind(here.compiled, writable=True)]
         binds.append(Bind(stores, writable=True))
