@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from experiments.analysis import samples, tidy
 from experiments.analysis.runs import Run
 from experiments.analysis.samples import NOT_RECORDED, NodeSamples, Window
-from experiments.specs.topology import LOOPBACK, Topology
+from experiments.specs.topology import Topology
 from experiments.telemetry import readings
 from experiments.telemetry.network import CLUSTER
 
@@ -18,6 +18,7 @@ NOT_MEASURABLE = "not measurable here"
 DATABASE = "database_"
 """Before the names of what servers counted of themselves, which needs no samples."""
 
+_LOOPBACK = "lo"
 _REDUCING = "sent_bytes"
 """What data-parallel ranks count of the gradients that they send."""
 _MOVING = "model_transmission"
@@ -70,7 +71,8 @@ class Seen:
 
     @property
     def local(self) -> bool:
-        return self.topology is not None and self.topology.nodes[0].address == LOOPBACK
+        """Whether nodes are processes of one machine: their cluster is its loopback interface."""
+        return any(node.header.interfaces.get(_LOOPBACK) == CLUSTER for node in self.nodes)
 
     def grown(self, node: NodeSamples, source: str, name: str, counter: str) -> float:
         return node.increase(source, name, counter, self.windows)

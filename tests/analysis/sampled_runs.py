@@ -9,7 +9,7 @@ from pathlib import Path
 
 from experiments.analysis.runs import Run, load
 from experiments.paths import RunFolder
-from experiments.specs.topology import Node, Topology, roles_of_node
+from experiments.specs.topology import LOOPBACK, Node, Topology, roles_of_node
 from experiments.telemetry import store
 from experiments.telemetry.readings import Header, Sample
 
@@ -101,6 +101,8 @@ def sampled(
         shift = round(number * apart * SECOND)
         states = {} if gpus else HEADER.states
         header = replace(HEADER, node=number, boot=f"boot-{number}", network=f"net:{number}")
+        if address == LOOPBACK:
+            header = replace(header, interfaces={"lo": "cluster", "eth0": "control"})
         file = store.LiveFile(live / store.LIVE.format(number))
         file.header(replace(header, mono_ns=shift, states=states, period=period))
         for step in range(round(until / period) + 1):
