@@ -131,7 +131,8 @@ def _reproduce(options: argparse.Namespace) -> int:
     except NoImages as fault:
         if not may_do_without:
             raise
-        print(f"{choice.WITHOUT_CONTAINERS}: {fault}", file=sys.stderr)
+        if not options.quiet:
+            print(f"{choice.WITHOUT_CONTAINERS}: {fault}", file=sys.stderr)
         options.runtime = choice.LOCAL
         return reproduce(_plan_runs(options, wanted), drawn, options)
 

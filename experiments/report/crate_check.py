@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from experiments.errors import DataError
+from experiments.paths import Artifacts
 from experiments.report.crate import CONTEXT
 from experiments.report.crate_files import read_object, sha256
 
 PROFILE = "ro-crate-1.1"
-METADATA = "ro-crate-metadata.json"
+METADATA = Artifacts().crate.name
 
 
 def invalid(root: Path) -> list[str]:

@@ -18,27 +18,15 @@ from experiments.report.foretold import Foretold, Total
 from experiments.report.gantts import Gantt
 from experiments.report.run_folders import RunSeen
 from experiments.report.substitutions import Substitution, substitutions
-from experiments.report.verdict import Outcome, Verdict
+from experiments.report.verdicts import Judgement
 from experiments.specs.load import LeftOut, experiments, left_out
 
 
 @dataclass(frozen=True)
-class Judged:
-    """The claims, when they were last judged; in ``fault`` why there are none.
+class Judged(Judgement):
+    """The claims, when they were last judged; in ``fault`` why there are none."""
 
-    ``scale`` is that of the runs they were judged by.
-    """
-
-    scale: str = ""
-    made: str = ""
-    verdicts: tuple[Verdict, ...] = ()
     fault: str = ""
-
-    @property
-    def counts(self) -> tuple[tuple[Outcome, int], ...]:
-        """Claims by outcome, in the order of the outcomes; none that has no claim."""
-        found = Counter(verdict.outcome for verdict in self.verdicts)
-        return tuple((outcome, found[outcome]) for outcome in Outcome if found[outcome])
 
 
 @dataclass(frozen=True)
@@ -135,13 +123,14 @@ def gather(scale: str, artifacts: Artifacts, waiting: Mapping[str, str]) -> Page
 
 def judged(path: Path) -> Judged:
     """The verdicts that ``--verify`` left."""
-    if not path.exists():
-        return Judged(fault="No claim has been judged yet")
-    try:
-        found = verdicts.read(path)
-    except DataError as error:
-        return Judged(fault=str(error))
-    return Judged(found.scale, found.made, found.verdicts)
+    fault = "No claim has been judged yet"
+    if path.exists():
+        try:
+            found = verdicts.read(path)
+            return Judged(found.scale, found.made, found.verdicts, found.settings)
+        except DataError as error:
+            fault = str(error)
+    return Judged("", "", (), fault=fault)
 
 
 def prediction(artifacts: Artifacts, runs: Sequence[RunSeen]) -> Prediction:
